@@ -1,0 +1,107 @@
+// System calls as typed functions. Each family of calls is one file that ends with its table:
+//
+//     Result<size_t> sys_read(Context& context, int fd, UserOut<std::byte> buffer, size_t count);
+//     constexpr SystemCall kFileCalls[] = {
+//         CALL(0, read, "fd, buf, count"),
+//     };
+//     const SystemCallFamily kFileFamily{"files", kFileCalls};
+//
+// Arguments are decoded from the registers by the handler's signature: integral types are truncated as Linux's
+// SYSCALL_DEFINE does, UserIn/UserOut take the address. The tables together give dispatch, the names in traces
+// and the page docs/system-calls.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "arch/x86_64/trap_frame.h"
+#include "core/result.h"
+#include "core/types.h"
+#include "process/process.h"
+
+namespace abi {
+
+// Who calls.
+struct Context {
+    process::Thread& thread;
+    arch::TrapFrame& frame;
+
+    process::Process& process() const { return *thread.process; }
+    mm::AddressSpace& address_space() const { return *thread.address_space; }
+    fs::FdTable& files() const { return *thread.files; }
+    fs::FsContext& fs_context() const { return *thread.fs_context; }
+    const process::Credentials& credentials() const { return *thread.credentials; }
+    uint64_t limit(unsigned resource) const { return thread.process->limits[resource].soft; }
+    Result<Ref<fs::File>> file(int fd) const { return thread.files->get(fd); }
+};
+
+// Returns the value for rax: a result, or -errno.
+using Handler = int64_t (*)(Context& context);
+
+struct SystemCall {
+    uint16_t number;
+    std::string_view name;
+    Handler handler;
+    std::string_view arguments;  // for traces and docs, as in the man page
+    std::string_view note = {};  // what differs from Linux, for docs/system-calls.md
+};
+
+struct SystemCallFamily {
+    std::string_view title;
+    std::span<const SystemCall> calls;
+};
+
+namespace detail {
+
+template <typename T>
+constexpr T decode(uint64_t value) {
+    if constexpr (std::is_integral_v<T> || std::is_enum_v<T>) return static_cast<T>(value);
+    else return T(value);  // UserIn, UserOut, UserAddr
+}
+template <size_t kIndex>
+inline uint64_t argument(const arch::TrapFrame& frame) {
+    if constexpr (kIndex == 0) return frame.rdi;
+    else if constexpr (kIndex == 1) return frame.rsi;
+    else if constexpr (kIndex == 2) return frame.rdx;
+    else if constexpr (kIndex == 3) return frame.r10;
+    else if constexpr (kIndex == 4) return frame.r8;
+    else return frame.r9;
+}
+template <typename T>
+inline int64_t encode(const Result<T>& result) {
+    if (!result) [[unlikely]] return -static_cast<int64_t>(result.error());
+    if constexpr (std::is_void_v<T>) return 0;
+    else if constexpr (std::is_same_v<T, UserAddr>) return static_cast<int64_t>(result->value());
+    else return static_cast<int64_t>(*result);
+}
+template <auto kFunction, typename R, typename... Args, size_t... kIndices>
+inline int64_t invoke(Context& context, Result<R> (*)(Context&, Args...), std::index_sequence<kIndices...>) {
+    return encode(kFunction(context, decode<std::remove_cvref_t<Args>>(argument<kIndices>(context.frame))...));
+}
+template <auto kFunction, typename R, typename... Args>
+inline int64_t unpack(Context& context, Result<R> (*function)(Context&, Args...)) {
+    return invoke<kFunction>(context, function, std::index_sequence_for<Args...>{});
+}
+template <auto kFunction>
+int64_t handler(Context& context) { return unpack<kFunction>(context, kFunction); }
+
+}  // namespace detail
+
+// One row: CALL(0, read, "fd, buf, count").
+#define CALL(number, name, ...) \
+    ::abi::SystemCall { number, #name, &::abi::detail::handler<&sys_##name>, __VA_ARGS__ }
+
+// Entered from the stubs for each system call of a program: runs the handler, or logs an unknown number once
+// by name and answers ENOSYS; then restarts or interrupted calls, signals and preemption are handled by
+// process::return_to_user().
+void dispatch(process::Thread& thread, arch::TrapFrame& frame);
+
+// The name of any x86-64 system call, supported or not ("futex_waitv"), or empty.
+std::string_view system_call_name(uint64_t number);
+// All families, for the docs and the coverage check.
+std::span<const SystemCallFamily* const> families();
+
+}  // namespace abi

@@ -1,0 +1,117 @@
+// One process's lower half: its VMAs, its page tables, and one top-level table per processor that ran it.
+//
+// One lock (Rank::kAddressSpace) guards VMAs and tables. Faults never sleep. Top-level tables are made when
+// the space is first activated on a processor; their lower half is filled lazily from a master table.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/lock.h"
+#include "core/memory.h"
+#include "core/types.h"
+#include "mm/page_cache.h"
+
+namespace mm {
+
+// PROT_* of mmap(2), and what a fault wanted.
+struct Protection {
+    bool read : 1 = false;
+    bool write : 1 = false;
+    bool execute : 1 = false;
+    bool operator==(const Protection&) const = default;
+};
+enum class AccessKind : uint8_t { kRead, kWrite, kExecute };
+enum class Sharing : uint8_t { kPrivate, kShared };
+enum class Placement : uint8_t { kHint, kFixed, kFixedNoReplace };
+
+// The three privileges (docs/architecture.md). Decides the U/S bit of the top-level entries.
+enum class Model : uint8_t { kConfined /* ring 3 */, kIsolated /* ring 0, kernel key closed */, kNone };
+
+struct MapRequest {
+    UserAddr address;  // hint or fixed address, page-aligned
+    uint64_t size = 0;  // bytes, rounded up to pages
+    Protection protection;
+    Sharing sharing = Sharing::kPrivate;
+    Placement placement = Placement::kHint;
+    core::Ref<Mappable> object;  // null: anonymous
+    uint64_t offset = 0;         // bytes into the object, page-aligned
+    // What mprotect may still grant (a shared mapping of a file opened read-only may not become writable).
+    Protection max_protection{true, true, true};
+    bool grows_down = false, populate = false, locked = false, no_reserve = false;
+    std::string_view label;  // "[stack]", "[heap]", "[vdso]": must outlive the space
+};
+
+// One line of /proc/<pid>/maps.
+struct MapLine {
+    UserRange range;
+    Protection protection;
+    Sharing sharing;
+    uint64_t offset, device, inode;
+    std::string_view name;
+};
+
+// Why a fault cannot be resolved; process/ turns it into siginfo.
+enum class FaultError : uint8_t { kNoMapping /*SEGV_MAPERR*/, kNoAccess /*SEGV_ACCERR*/, kPastEnd /*BUS_ADRERR*/,
+                                  kOutOfMemory };
+
+class AddressSpace final : public core::RefCounted {
+  public:
+    // An empty space. ENOMEM.
+    static Result<core::Ref<AddressSpace>> create(Model model);
+    // The child of fork(2): VMAs copied, memory copied on write; the parent's stale write permissions are
+    // flushed on every processor. ENOMEM leaves the parent as it was.
+    Result<core::Ref<AddressSpace>> fork();
+
+    // mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2), msync(2), mincore(2), mlock(2) with their
+    // errnos. On an error nothing has changed, except that mprotect and madvise may have done a prefix, as
+    // Linux does.
+    Result<UserAddr> map(const MapRequest& request);
+    Result<void> unmap(UserRange range);
+    Result<void> protect(UserRange range, Protection protection);
+    Result<UserAddr> remap(UserRange old_range, uint64_t new_size, unsigned mremap_flags, UserAddr new_address);
+    Result<void> advise(UserRange range, int advice);
+    Result<void> mincore(UserRange range, UserOut<uint8_t> residency);
+    Result<UserAddr> set_break(UserAddr new_break);  // address 0 queries
+    void initialize_break(UserAddr start);            // exec: end of bss plus ASLR gap
+    // Where exec puts things; the mmap area grows down from `mmap_top`.
+    void set_layout(UserAddr mmap_top, UserAddr stack_top, uint64_t stack_limit);
+
+    // Resolves a page fault of the running program or of a user copy. Never sleeps.
+    std::expected<void, FaultError> fault(UserAddr address, AccessKind kind);
+
+    // Reads and writes through this space from a thread that may run in another one (exec's new stack,
+    // /proc/<pid>/mem, process_vm_readv). EFAULT; kWrite of a private page copies it first, also if the VMA is
+    // read-only and `force` is true.
+    Result<void> read_memory(UserAddr source, std::span<std::byte> destination);
+    Result<void> write_memory(UserAddr destination, std::span<const std::byte> source, bool force = false);
+
+    // The identity of a shared futex word: the same for all mappings of the same page of the same object.
+    struct FutexKey {
+        const void* object;  // page cache of a shared mapping, or the address space
+        uint64_t offset;
+        bool operator==(const FutexKey&) const = default;
+    };
+    Result<FutexKey> futex_key(UserAddr address, Sharing sharing);
+
+    // Makes this the current space of this processor (loads CR3). Interrupts off.
+    void activate();
+    // Called by the scheduler when this processor leaves the space for another.
+    void deactivate();
+
+    // Visits VMAs in ascending order under the lock; `visit` must not allocate or block.
+    void for_each_map(void (*visit)(void* context, const MapLine& line), void* context);
+    struct Sizes { uint64_t total_pages, resident_pages, shared_pages, text_pages, data_pages, stack_pages,
+                   locked_pages; };
+    Sizes sizes();
+    Model model() const;
+
+    ~AddressSpace() override;
+
+  private:
+    struct State;  // mm's owner defines the private part
+    AddressSpace();
+};
+
+}  // namespace mm

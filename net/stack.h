@@ -1,0 +1,25 @@
+// The network stack behind an interface, so that it can be replaced. Today: lwIP's raw API, run inline under
+// one lock (Rank::kNet), called from system calls, from the receive interrupt and from timers.
+#pragma once
+
+#include "core/memory.h"
+#include "core/types.h"
+#include "drivers/devices.h"
+#include "fs/file.h"
+
+namespace net {
+
+struct Configuration {
+    bool dhcp = false;
+    uint32_t address = 0, netmask = 0, gateway = 0, dns = 0;  // IPv4, network byte order; 0: none
+    uint8_t address6[16] = {};
+    unsigned prefix6 = 0;  // 0: no IPv6 address but link-local
+};
+
+// Starts loopback and, if `device` is not null, the interface eth0.
+Result<void> initialize(drivers::NetworkDevice* device, const Configuration& configuration);
+
+// Called once, when a program first listens on a TCP port ("ready" of docs/boot-protocol.md).
+void set_first_listen_hook(void (*hook)());
+
+}  // namespace net
