@@ -1,0 +1,93 @@
+// Runs several test programs in one boot and frames their output:
+//
+//   runner [--after CASE] PROGRAM...
+//
+// prints "### PROGRAM", the program's output, "### end STATUS". --after skips the cases of the first program up
+// to and with CASE: the driver goes on that way after a machine that died. Every program gets a session of its
+// own, /dev/null as standard input and one pipe as standard output and error, whatever this program has.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void put(const char* data, size_t size) {
+    while (size > 0) {
+        ssize_t n = write(STDOUT_FILENO, data, size);
+        if (n < 0 && errno != EINTR) _exit(1);
+        if (n > 0) data += n, size -= n;
+    }
+}
+
+static void say(const char* format, ...) {
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    put(line, length);
+}
+
+// Copies until end of file or the line "== end": a process that a test left behind may hold the pipe open.
+static void copy_output(int fd) {
+    char buffer[4096], tail[9] = "";
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) != 0) {
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) break;
+        put(buffer, n);
+        for (ssize_t i = 0; i < n; i++) {
+            memmove(tail, tail + 1, 7);
+            tail[7] = buffer[i];
+        }
+        if (memcmp(tail, "\n== end\n", 8) == 0) break;
+    }
+}
+
+static void run(const char* program, const char* after) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        say("runner: pipe2: %s\n", strerror(errno));
+        return;
+    }
+    say("### %s\n", program);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        int null = open("/dev/null", O_RDONLY);
+        if (null > 0) dup2(null, STDIN_FILENO), close(null);
+        dup2(fds[1], STDOUT_FILENO);
+        dup2(fds[1], STDERR_FILENO);
+        const char* arguments[] = {program, after ? "--after" : nullptr, after, nullptr};
+        execv(program, const_cast<char**>(arguments));
+        fprintf(stderr, "runner: cannot run %s: %s\n", program, strerror(errno));
+        _exit(127);
+    }
+    close(fds[1]);
+    if (pid < 0)
+        say("runner: fork: %s\n", strerror(errno));
+    else
+        copy_output(fds[0]);
+    close(fds[0]);
+    int status = 0;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    say("### end 0x%x\n", status);
+}
+
+int main(int argc, char** argv) {
+    int first = 1;
+    const char* after = nullptr;
+    if (argc > 2 && strcmp(argv[1], "--after") == 0) after = argv[2], first = 3;
+    for (int i = first; i < argc; i++) {
+        run(argv[i], after);
+        after = nullptr;
+        while (waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
+    }
+    say("### all done\n");
+    return 0;
+}
