@@ -91,6 +91,11 @@ void set_nice(Thread& thread, int nice);
 // processor is wanted by others, the thread yields. No spinlock may be held.
 void poll_point();
 
+// This processor should run another thread as soon as the current one leaves the kernel.
+bool need_resched();
+// Runs the scheduler now; the current thread stays runnable. From return_to_user().
+void reschedule();
+
 CpuMask online_cpus();
 unsigned cpu_count();
 
