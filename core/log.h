@@ -57,6 +57,8 @@ void write(Level level, std::string_view format, const Argument* arguments, size
 // Where finished lines go; the boot code points it at the serial port. `nullptr` discards.
 using Sink = void (*)(std::string_view line);
 void set_sink(Sink sink);
+// Nanoseconds since boot for the head of each record; null until the clock runs.
+extern uint64_t (*log_clock_ns)();
 
 #define ISOUNIK_LOG_FUNCTION(name, level)                                         \
     template <typename... Args>                                                   \
