@@ -28,7 +28,7 @@ class Port {
     // All that was written has been taken by the device.
     virtual bool drained() const = 0;
     // Told on every change of the above (kPollIn / kPollOut bits of fs/poll.h). If `handler` is set, it is
-    // called too, from the interrupt.
+    // called too, from the interrupt, with no lock held.
     sched::WaitQueue changed;
     void (*handler)(Port& port, void* context) = nullptr;
     void* handler_context = nullptr;
@@ -46,10 +46,11 @@ class NetworkDevice {
     // Offloads: checksum on transmit (the packet carries csum_start/csum_offset), receive verified by host.
     virtual bool transmit_checksum_offload() const = 0;
     struct Checksum { bool needed = false; uint16_t start = 0, offset = 0; };
-    // Copies `pieces` (kernel memory) into a transmit buffer. EAGAIN if the ring is full. Never sleeps.
+    // Copies `pieces` (kernel memory) into a transmit buffer. EAGAIN if the ring is full, EMSGSIZE if the frame
+    // is longer than the MTU allows. Never sleeps.
     virtual Result<void> transmit(std::span<const std::span<const std::byte>> pieces, Checksum checksum) = 0;
     // Received frames go here, from the interrupt (or a poll), until the queue is empty. The data is only valid
-    // during the call. `checksum_good`: need not be verified.
+    // during the call. No device lock is held. `checksum_good`: need not be verified.
     using Receiver = void (*)(void* context, std::span<const std::byte> frame, bool checksum_good);
     virtual void set_receiver(Receiver receiver, void* context) = 0;
 };
@@ -59,10 +60,20 @@ NetworkDevice* network_device();
 // core/random.h is what others use.
 void hardware_entropy(std::span<std::byte> destination);
 
-// Finds all devices (ACPI, PCI, MMIO slots) and starts them. Logs what it found.
+// What the boot protocol says of the hardware.
+struct BootHardware {
+    PhysAddr rsdp;                  // of the PVH start info; null: look for it as a BIOS machine does
+    std::string_view command_line;  // for virtio_mmio.device=<size>@<address>:<irq>; must stay valid
+};
+// First step: reads the ACPI tables. Needs the direct map only: no allocator, no interrupts. Afterwards
+// processor_apic_ids(), power_off() and drivers/acpi/acpi.h answer.
+void discover_platform(const BootHardware& boot);
+// Second step: finds all devices (PCI, MMIO slots) and starts them; logs what it found. Needs frames, the heap
+// and interrupt vectors (arch/x86_64/interrupts.h). A device that fails is logged and left out.
 void initialize();
-// ACPI: local APIC ids of usable processors, in MADT order; the boot processor is first.
+// ACPI: local APIC ids of usable processors, in MADT order; the boot processor is first. Without ACPI: one, 0.
 std::span<const uint32_t> processor_apic_ids();
+// From any context, also from panic(): takes no lock, allocates nothing.
 [[noreturn]] void power_off();
 
 }  // namespace drivers
