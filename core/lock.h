@@ -24,6 +24,7 @@ enum class Rank : uint8_t {
     kInode = 30,
     kEpoll = 34,        // one epoll instance; nested instances in ascending nesting depth
     kFile = 36,         // one open file's own state
+    kFileWatch = 37,    // which epoll instances watch which files
     kSocket = 38,       // AF_UNIX pairs: lower address first
     kNet = 40,          // the network stack
     kPipe = 42,
@@ -33,7 +34,9 @@ enum class Rank : uint8_t {
     kAddressSpace = 50,
     kPageCache = 54,
     kReverseMap = 56,
-    kWaitQueue = 60,
+    kSignalFiles = 58,  // the list of open signalfds
+    kWaitQueue = 60,    // an epoll's own queue is woken from under those it watches: ascending nesting depth
+    kEpollReady = 62,   // ready lists of epoll instances: filled by wake-ups
     kTimer = 64,
     kRunQueue = 70,
     kHeap = 80,

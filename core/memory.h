@@ -39,12 +39,15 @@ class RefCounted {
         return false;
     }
     void unref() const {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) last_reference_dropped();
     }
     uint32_t reference_count() const { return references_.load(std::memory_order_relaxed); }
 
   protected:
     virtual ~RefCounted() = default;
+    // Destroys the object. Overridden by those that others watch without a reference (fs::File): the watchers must
+    // be gone before the first destructor runs.
+    virtual void last_reference_dropped() const { delete this; }
 
   private:
     mutable std::atomic<uint32_t> references_{1};

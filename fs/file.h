@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/intrusive.h"
 #include "core/memory.h"
 #include "fs/inode.h"
 #include "fs/io.h"
@@ -23,6 +24,9 @@ struct OpenRequest {
     uint32_t flags = 0;
     const Path* path = nullptr;  // null for pipes, sockets, anonymous inodes
 };
+
+// A registration of a file with an epoll instance (fs/events/epoll.h).
+struct FileWatch { core::ListHook file_hook; };
 
 class File : public core::RefCounted {
   public:
@@ -68,6 +72,14 @@ class File : public core::RefCounted {
     core::Spinlock position_lock{core::Rank::kFile};
     // F_SETOWN / F_SETSIG are kept but only SIGIO-less: docs/system-calls.md.
     std::atomic<int> owner_pid{0};
+
+    // Epoll instances that watch this file, without a reference to it. Guarded by fs/events/epoll.cpp.
+    core::List<FileWatch, &FileWatch::file_hook> watches;
+    std::atomic<bool> watched{false};
+
+  protected:
+    // Ends the watches, then destroys the file (fs/events/epoll.cpp).
+    void last_reference_dropped() const override;
 
   private:
     std::atomic<uint32_t> flags_;

@@ -50,6 +50,9 @@ class WaitQueue {
     void wake_all(uint32_t events = 0) { wake(events, ~0u); }
     void wake_one(uint32_t events = 0) { wake(events, 1); }
     void wake(uint32_t events, unsigned exclusive_count);
+    // The same from inside a Waiter::wake(), under another queue's lock (epoll instances that watch each other:
+    // never in a circle, see fs/events/epoll.h).
+    void wake_nested(uint32_t events, unsigned exclusive_count);
 
     void add(Waiter& waiter);
     void remove(Waiter& waiter);  // no effect if not linked
