@@ -28,6 +28,17 @@ struct OpenRequest {
 // A registration of a file with an epoll instance (fs/events/epoll.h).
 struct FileWatch { core::ListHook file_hook; };
 
+// Serialises transfers that use File::position. Held across the transfer, which may pass poll points: a
+// contender yields the processor. Never taken for files that block (they are not seekable).
+class PositionLock {
+  public:
+    void lock();
+    void unlock() { held_.store(false, std::memory_order_release); }
+
+  private:
+    std::atomic<bool> held_{false};
+};
+
 class File : public core::RefCounted {
   public:
     explicit File(uint32_t flags) : flags_(flags) {}
@@ -40,6 +51,8 @@ class File : public core::RefCounted {
     // lseek(2) whence 0 to 4. ESPIPE unless overridden.
     virtual Result<uint64_t> seek(int64_t offset, int whence);
     virtual Result<uint64_t> ioctl(uint32_t command, uint64_t argument);  // ENOTTY
+    // fcntl(2) commands of some kinds only: F_SETPIPE_SZ, F_ADD_SEALS, ...; EINVAL.
+    virtual Result<uint64_t> control(int command, uint64_t argument);
     virtual uint32_t poll(PollRegistrar* registrar);  // default: always readable and writable
     virtual Result<void> sync() { return fail(Errno::kInval); }
     virtual Result<void> truncate(uint64_t size) { (void)size; return fail(Errno::kInval); }
@@ -54,6 +67,8 @@ class File : public core::RefCounted {
     // The inode (null for anonymous files, which then answer attributes() themselves).
     virtual Ref<Inode> inode() { return nullptr; }
     virtual Attributes attributes() = 0;
+    // Where it was opened; null for files without a path.
+    virtual const Path* path() const { return nullptr; }
     // What /proc/<pid>/fd/N shows: a path or "pipe:[7]".
     virtual Result<core::String> description() = 0;
 
@@ -69,7 +84,7 @@ class File : public core::RefCounted {
     // Position of seekable files; read/write with a null offset in the caller's terms means this one, under
     // position_lock (held across the transfer, as POSIX wants for shared descriptions).
     uint64_t position = 0;
-    core::Spinlock position_lock{core::Rank::kFile};
+    PositionLock position_lock;
     // F_SETOWN / F_SETSIG are kept but only SIGIO-less: docs/system-calls.md.
     std::atomic<int> owner_pid{0};
 

@@ -1,6 +1,7 @@
 // Inodes and file systems: what has a number, attributes and content. Names are in fs/path.h.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 
@@ -14,7 +15,10 @@ namespace fs {
 
 class File;
 class FileSystem;
+class InodeLocks;
+struct LookupRequest;
 struct OpenRequest;
+struct Path;
 
 // st_mode's type bits (inode(7)).
 enum class FileType : uint16_t {
@@ -46,6 +50,13 @@ struct AttributeChange {
     Timespec access, modification;
 };
 
+// The part of the attributes that permission checks read.
+struct Ownership {
+    FileType type;
+    uint16_t permissions;
+    uint32_t uid, gid;
+};
+
 // Receives directory entries; returns false when full (the entry is then asked for again next time).
 class DirectorySink {
   public:
@@ -61,7 +72,8 @@ class Inode : public mm::Mappable {
   public:
     virtual FileSystem& file_system() = 0;
     virtual Attributes attributes() = 0;
-    virtual Result<void> change_attributes(const AttributeChange& change);
+    virtual Result<void> change_attributes(const AttributeChange& change);  // EPERM
+    virtual Ownership ownership();  // override where attributes() is slow
 
     // Directories. Names are single components, never "." or "..", at most 255 bytes.
     virtual Result<Ref<Inode>> lookup(std::string_view name);
@@ -74,21 +86,41 @@ class Inode : public mm::Mappable {
     virtual Result<void> remove_directory(std::string_view name);
     virtual Result<void> rename(std::string_view old_name, Inode& new_directory, std::string_view new_name,
                                 unsigned rename_flags);
-    // Entries from `offset` on (0 is the start; "." and ".." are added by the caller).
+    // Entries from `offset` on (0 is the start; "." and ".." are added by the caller). May call the sink under a
+    // lock of rank kInode.
     virtual Result<void> read_directory(uint64_t offset, DirectorySink& sink);
     virtual bool is_read_only() { return false; }
 
     // Symbolic links: target without NUL.
     virtual Result<core::String> read_link();
+    // The same without a copy, if the target is stored and never changes while the inode lives; else empty.
+    virtual std::string_view stored_link_target() { return {}; }
+    // Magic links (/proc/<pid>/fd/N, exe, cwd, root): where following leads, whatever the text says. ENODATA: an
+    // ordinary link. What has no path is given one by fs::detached_path().
+    virtual Result<Path> follow_magic_link(const LookupRequest& request);
 
     // Makes the open file (the caller has checked permissions). Regular files: fs/regular_file.h; FIFOs,
     // sockets and devices make their own kinds.
     virtual Result<Ref<File>> open(const OpenRequest& request);
 
+    // Writers and the programs that exclude them (ETXTBSY, execve(2), open(2)): > 0 counts open writers, < 0
+    // counts running images. Each success is undone by the matching end_...().
+    Result<void> begin_write();
+    void end_write() { writers_.fetch_sub(1, std::memory_order_release); }
+    Result<void> begin_execution();
+    void end_execution() { writers_.fetch_add(1, std::memory_order_release); }
+
     // mm::Mappable; files without pages never get here because File::mappable() refuses (ENODEV).
     mm::PageCache& page_cache() override;
     uint64_t mapped_size() const override { return 0; }
     std::string_view map_name() const override { return {}; }
+
+    ~Inode() override;
+    // File locks (fs/locks.h); null until the first one.
+    std::atomic<InodeLocks*> locks{nullptr};
+
+  private:
+    std::atomic<int> writers_{0};
 };
 
 struct FileSystemStatistics { uint64_t type_magic, block_size, blocks, free_blocks, inodes, free_inodes, name_max; };
@@ -98,9 +130,15 @@ class FileSystem : public core::RefCounted {
     virtual Ref<Inode> root() = 0;
     virtual FileSystemStatistics statistics() = 0;
     virtual std::string_view type_name() const = 0;
-    virtual uint64_t device_number() const = 0;  // st_dev
+    virtual uint64_t device_number() const = 0;  // st_dev; see allocate_device_number()
     // Directory contents can change under the dentry cache (proc): never cache look-ups.
     virtual bool volatile_names() const { return false; }
+    // The last mount is gone: drop what keeps root and inodes alive in a cycle.
+    virtual void unmounted() {}
+    std::atomic<int> mount_count{0};
 };
+
+// A fresh st_dev for a file system without a block device: major 0.
+uint64_t allocate_device_number();
 
 }  // namespace fs

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "core/intrusive.h"
@@ -15,14 +16,13 @@
 
 namespace fs {
 
-
-
-
 // A place in the tree.
 struct Path {
     Ref<Mount> mount;
     Ref<Dentry> dentry;
-    Inode& inode() const;
+    Inode& inode() const { return dentry->inode(); }
+    bool empty() const { return !dentry; }
+    bool operator==(const Path& other) const { return mount == other.mount && dentry == other.dentry; }
     // Absolute path as seen from `root`; "(deleted)" is appended for unlinked files, as Linux does.
     Result<core::String> to_string(const Path& root) const;
 };
@@ -33,6 +33,7 @@ struct Identity {
     const uint32_t* groups = nullptr;
     size_t group_count = 0;
     bool is_root() const { return uid == 0; }
+    bool in_group(uint32_t group) const;
 };
 
 // A process's root, working directory and umask (CLONE_FS).
@@ -54,7 +55,9 @@ class FsContext final : public core::RefCounted {
     uint16_t umask_ = 022;
 };
 
-// Permission bits for check_access(): R 4, W 2, X 1. EACCES; EROFS for writing to a read-only file system.
+// Permission bits for check_access(): R 4, W 2, X 1. EACCES; EROFS for writing to a read-only file system (of
+// the inode; the mount's flag is checked by the operations below).
+inline constexpr unsigned kAccessRead = 4, kAccessWrite = 2, kAccessExecute = 1;
 Result<void> check_access(Inode& inode, unsigned wanted, const Identity& identity);
 
 // What a look-up starts from and obeys.
@@ -65,6 +68,7 @@ struct LookupRequest {
     bool follow_last = true;    // follow a symbolic link in the last component
     bool empty_path = false;    // AT_EMPTY_PATH: "" means `start` itself
     bool create_intent = false;  // lookup_parent() only
+    bool directory_only = false;  // ENOTDIR for anything else (as with a trailing slash)
 };
 
 // ENOENT, ENOTDIR, ELOOP (40 links), ENAMETOOLONG, EACCES.
@@ -90,8 +94,21 @@ Result<void> rename(std::string_view old_path, const LookupRequest& old_request,
                     const LookupRequest& new_request, unsigned flags);
 // A bound AF_UNIX socket's inode: bind(2) makes it with make_node(kSocket) and finds it again by Path.
 
+// Changes attributes after the permission checks of chmod(2), chown(2), utimensat(2) and truncate(2). EPERM,
+// EACCES, EROFS, EISDIR. `times_now`: utimensat with UTIME_NOW for both, which a writer may do too.
+enum class TimesCheck : uint8_t { kOwner, kOwnerOrWriter };
+Result<void> change_attributes(const Path& path, AttributeChange change, const Identity& identity,
+                               TimesCheck times = TimesCheck::kOwner);
+
 // Mounting, for boot and mount(2).
 Result<Path> make_root(Ref<FileSystem> file_system);
-Result<void> mount(Ref<FileSystem> file_system, const Path& where, std::string_view source_name);
+Result<void> mount(Ref<FileSystem> file_system, const Path& where, std::string_view source_name,
+                   uint32_t mount_flags = 0);
+// A place for an inode that is in no directory (an open pipe reached by /proc/self/fd). ENOMEM.
+Result<Path> detached_path(Ref<Inode> inode, std::string_view name);
+
+// The root of the machine: the boot image (an EROFS image in memory, which stays), made writable in memory
+// (fs/overlay/). EINVAL after a log line that names what is broken.
+Result<Path> make_boot_root(std::span<const std::byte> image);
 
 }  // namespace fs

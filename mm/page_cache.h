@@ -27,13 +27,16 @@ class PageCache {
     PageCache(const PageCache&) = delete;
 
     // Page `index` with one more reference (unref_frame() when done); made by the source if absent.
-    // kWrite: the page will be modified: an in-place boot-image page is never returned for it (EROFS).
+    // kWrite: the page will be modified: an in-place boot-image page is never returned for it. It is replaced
+    // by a fresh frame that the source fills (copy on write of the boot image) and unmapped everywhere, so that
+    // all mappings see the copy; a source that may not be written fails fill() with EROFS.
     enum class Intent : uint8_t { kRead, kWrite };
     Result<Pfn> get(uint64_t index, Intent intent);
     // Same, but ENODATA if the page is neither cached nor in place (holes).
     Result<Pfn> find(uint64_t index);
     // Drops pages from `first_index` on and unmaps them everywhere; the partial last page is zeroed from
-    // `new_size`. After it, mapped accesses beyond the end raise SIGBUS.
+    // `new_size`; a partial last page that is in place is dropped instead (the source, told of the new size
+    // before, fills it again). After it, mapped accesses beyond the end raise SIGBUS.
     void truncate(uint64_t new_size);
     uint64_t page_count() const;
 
