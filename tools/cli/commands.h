@@ -1,0 +1,17 @@
+// The subcommands; each returns the exit status of the tool.
+#pragma once
+
+#include <filesystem>
+
+#include "cli/places.h"
+#include "cli/run_options.h"
+
+namespace tool {
+
+/// Boots a recipe, or a program in a directory tree.
+int run_command(const RunOptions& options, const Places& places);
+
+/// Makes the boot image and copies it to `output` (nothing is copied if empty); prints its path on stdout.
+int image_command(const RunOptions& options, const std::filesystem::path& output, const Places& places);
+
+}  // namespace tool

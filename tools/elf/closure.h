@@ -1,0 +1,27 @@
+// The libraries that programs need, looked for as the loader of the guest will.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "image/tree.h"
+
+namespace tool {
+
+struct MissingLibrary {
+    std::string name;       // a soname, or the path of a loader
+    std::string needed_by;  // path of the file that asks for it
+    bool is_loader = false;
+};
+
+/// Everything that `paths` and the libraries they lead to ask for and that the tree does not hold, each name once,
+/// in the order of discovery. Paths that are not dynamic ELF files ask for nothing. If a path is a script (`#!`),
+/// its interpreter counts as part of `paths`.
+std::vector<MissingLibrary> find_missing_libraries(const Tree& tree, const std::vector<std::string>& paths);
+
+/// Where the loader finds a library, or empty: the search paths of the file that asks, then ld.so's own folders on
+/// Debian, then those of musl.
+std::string find_library(const Tree& tree, const std::string& name, const std::vector<std::string>& search_paths,
+                         const std::string& origin);
+
+}  // namespace tool

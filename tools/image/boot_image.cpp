@@ -1,0 +1,53 @@
+#include "image/boot_image.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "image/erofs_writer.h"
+#include "support/files.h"
+
+namespace tool {
+
+namespace {
+constexpr size_t kKeptImages = 16;
+}
+
+fs::path ImageCache::get(const std::string& key, const std::function<void(Tree&)>& make) {
+    const fs::path image = folder_ / (key + ".erofs");
+    FileLock lock(folder_ / (key + ".lock"));
+    if (fs::exists(image)) {
+        std::error_code ignored;  // the time of last use, for remove_old_images
+        fs::last_write_time(image, fs::file_time_type::clock::now(), ignored);
+        return image;
+    }
+    Tree tree;
+    make(tree);
+    fs::path unfinished = image;
+    unfinished += ".new";
+    write_erofs(tree, unfinished);
+    fs::rename(unfinished, image);
+    remove_old_images(image);
+    return image;
+}
+
+void ImageCache::remove_old_images(const fs::path& keep) {
+    std::vector<std::pair<fs::file_time_type, fs::path>> images;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder_, error)) {
+        if (entry.path().extension() == ".erofs" && entry.path() != keep)
+            images.emplace_back(entry.last_write_time(error), entry.path());
+    }
+    std::sort(images.rbegin(), images.rend());
+    for (size_t i = kKeptImages; i < images.size(); ++i) {
+        fs::remove(images[i].second, error);
+        fs::remove(images[i].second.replace_extension(".lock"), error);
+    }
+}
+
+void add_mount_points(Tree& tree) {
+    for (const char* path : {"/dev", "/proc", "/sys", "/run"}) tree.add_if_missing(path, Node::directory());
+    tree.add_if_missing("/tmp", Node::directory({.mode = 01777}));
+}
+
+}  // namespace tool

@@ -1,0 +1,22 @@
+// Writes a file tree as an EROFS image (docs/boot-protocol.md).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "image/tree.h"
+
+namespace tool {
+
+struct ImageSummary {
+    uint64_t bytes = 0;
+    uint64_t inodes = 0;
+};
+
+/// Writes `tree` to `path`. The same tree gives the same bytes. Regular files lie on whole blocks, so that the
+/// kernel can map them in place; the rest of a file's last block is zero.
+/// Throws Failure if a file of the host changed since it was read into the tree, or if `path` cannot be written;
+/// the file at `path` is then incomplete.
+ImageSummary write_erofs(const Tree& tree, const std::filesystem::path& path);
+
+}  // namespace tool
