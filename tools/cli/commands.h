@@ -14,4 +14,7 @@ int run_command(const RunOptions& options, const Places& places);
 /// Makes the boot image and copies it to `output` (nothing is copied if empty); prints its path on stdout.
 int image_command(const RunOptions& options, const std::filesystem::path& output, const Places& places);
 
+/// Lists the recipes on stdout.
+int recipes_command(const Places& places);
+
 }  // namespace tool

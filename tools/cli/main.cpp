@@ -60,6 +60,8 @@ int dispatch(int argc, char** argv) {
     add_root_options(*image, options);
     image->add_option("-o,--output", output, "Copy the image there. Example: -o root.erofs")->type_name("FILE");
 
+    CLI::App* recipes = app.add_subcommand("recipes", "List the recipes");
+
     std::vector<std::string> own;
     split_arguments(argc, argv, own, options.program);
     std::reverse(own.begin(), own.end());  // CLI11 takes the words last first
@@ -70,6 +72,7 @@ int dispatch(int argc, char** argv) {
     }
     const Places places = Places::find();
     if (*run) return run_command(options, places);
+    if (*recipes) return recipes_command(places);
     return image_command(options, output, places);
 }
 

@@ -35,9 +35,16 @@ ProgramCheck check_program(const Tree& root, const std::string& program, const s
     const std::vector<MissingLibrary> missing = find_missing_libraries(root, {path});
     if (missing.empty()) return ProgramCheck::Fine;
     std::vector<std::string> lines;
+    auto role = [](MissingKind kind) {
+        switch (kind) {
+            case MissingKind::Loader: return " (the loader";
+            case MissingKind::ScriptInterpreter: return " (the interpreter";
+            case MissingKind::Library: break;
+        }
+        return " (a library";
+    };
     for (const MissingLibrary& library : missing)
-        lines.push_back(library.name + (library.is_loader ? " (the loader or interpreter" : " (a library") +
-                        " that " + library.needed_by + " needs)");
+        lines.push_back(library.name + role(library.kind) + " that " + library.needed_by + " needs)");
     throw Failure("the root lacks what " + path + " needs: " + join(lines, ", "),
                   "copy it into the root, add the Debian package that has it with --packages, "
                   "or link the program statically");

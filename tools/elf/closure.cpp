@@ -53,8 +53,8 @@ std::vector<MissingLibrary> find_missing_libraries(const Tree& tree, const std::
     std::set<std::string> reported;
     std::set<const Node*> seen;
     std::deque<std::string> todo(paths.begin(), paths.end());
-    auto report = [&](const std::string& name, const std::string& needed_by, bool is_loader) {
-        if (reported.insert(name).second) missing.push_back({name, needed_by, is_loader});
+    auto report = [&](const std::string& name, const std::string& needed_by, MissingKind kind) {
+        if (reported.insert(name).second) missing.push_back({name, needed_by, kind});
     };
     while (!todo.empty()) {
         std::string path = tree.canonical(todo.front());
@@ -66,7 +66,7 @@ std::vector<MissingLibrary> find_missing_libraries(const Tree& tree, const std::
             if (is_regular(tree, interpreter)) {
                 todo.push_back(interpreter);
             } else if ((node->meta.mode & 0111) != 0) {
-                report(interpreter, path, true);
+                report(interpreter, path, MissingKind::ScriptInterpreter);
             }
             continue;
         }
@@ -76,14 +76,14 @@ std::vector<MissingLibrary> find_missing_libraries(const Tree& tree, const std::
             if (is_regular(tree, elf->interpreter)) {
                 todo.push_back(elf->interpreter);
             } else {
-                report(elf->interpreter, path, true);
+                report(elf->interpreter, path, MissingKind::Loader);
             }
         }
         const std::string origin = path.substr(0, path.rfind('/'));
         for (const std::string& name : elf->needed) {
             std::string found = find_library(tree, name, elf->search_paths, origin);
             if (found.empty()) {
-                report(name, path, false);
+                report(name, path, MissingKind::Library);
             } else {
                 todo.push_back(found);
             }

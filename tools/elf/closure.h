@@ -8,10 +8,12 @@
 
 namespace tool {
 
+enum class MissingKind { Library, Loader, ScriptInterpreter };
+
 struct MissingLibrary {
-    std::string name;       // a soname, or the path of a loader
+    std::string name;       // a soname, or the path of a loader or interpreter
     std::string needed_by;  // path of the file that asks for it
-    bool is_loader = false;
+    MissingKind kind = MissingKind::Library;
 };
 
 /// Everything that `paths` and the libraries they lead to ask for and that the tree does not hold, each name once,
@@ -20,7 +22,7 @@ struct MissingLibrary {
 std::vector<MissingLibrary> find_missing_libraries(const Tree& tree, const std::vector<std::string>& paths);
 
 /// Where the loader finds a library, or empty: the search paths of the file that asks, then ld.so's own folders on
-/// Debian, then those of musl.
+/// Debian, then those of other systems.
 std::string find_library(const Tree& tree, const std::string& name, const std::vector<std::string>& search_paths,
                          const std::string& origin);
 

@@ -41,7 +41,8 @@ void ImageCache::remove_old_images(const fs::path& keep) {
     std::sort(images.rbegin(), images.rend());
     for (size_t i = kKeptImages; i < images.size(); ++i) {
         fs::remove(images[i].second, error);
-        fs::remove(images[i].second.replace_extension(".lock"), error);
+        fs::remove(fs::path(images[i].second).replace_extension(".lock"), error);
+        fs::remove(fs::path(images[i].second).replace_extension(".json"), error);
     }
 }
 
