@@ -1,0 +1,13 @@
+// The first serial port (COM1) as the sink of the kernel's log. Polled: works from the first instruction on, in
+// any context, without locks (core/log serialises its records).
+#pragma once
+
+#include <string_view>
+
+namespace drivers {
+
+// 115200 baud, 8N1, FIFOs on. Until it is called, and if there is no such port, serial_write() discards.
+void serial_initialize();
+void serial_write(std::string_view text);
+
+}  // namespace drivers
