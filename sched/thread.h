@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/cpu_count.h"
 #include "core/intrusive.h"
 #include "core/lock.h"
 #include "core/memory.h"
@@ -16,7 +17,7 @@ namespace sched {
 
 // A set of processors; bit n is processor n.
 using CpuMask = uint64_t;
-inline constexpr unsigned kMaxCpus = 64;
+inline constexpr unsigned kMaxCpus = core::kMaxCpus;
 
 enum class ThreadState : uint8_t {
     kNew,       // not started
