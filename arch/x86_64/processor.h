@@ -15,6 +15,7 @@ struct Processor {
     uint64_t kernel_stack_top = 0;   // of the running thread; where entries from programs begin
     uint64_t scratch = 0;            // the entry stub's one word
     sched::Thread* current = nullptr;
+    struct UserState* user_state = nullptr;  // of the running thread; null for kernel threads
     uint32_t number = 0;
     uint32_t apic_id = 0;
     std::atomic<bool> need_resched{false};

@@ -1,0 +1,204 @@
+#include "arch/x86_64/user_state.h"
+
+#include <cstring>
+
+#include "arch/x86_64/fpu.h"
+#include "arch/x86_64/processor.h"
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/trap_frame.h"
+#include "arch/x86_64/user_copy.h"
+
+namespace arch {
+
+namespace {
+
+constexpr uint64_t kXcr0X87 = 1, kXcr0Sse = 2, kXcr0Avx = 4, kXcr0Avx512 = 0xe0;
+constexpr uint32_t kMxcsrDefault = 0x1f80;
+constexpr uint16_t kFcwDefault = 0x37f;
+
+uint64_t enabled_features = 0;
+size_t area_size = 512 + 64;
+uint32_t mxcsr_mask = 0xffbf;
+bool has_xsaveopt = false;
+
+constexpr size_t kMxcsrOffset = 24, kSoftwareReservedOffset = 464, kHeaderOffset = 512;
+constexpr uint32_t kMagic1 = 0x46505853, kMagic2 = 0x46505845;
+
+// struct _fpx_sw_bytes of a signal frame (arch/x86/include/uapi/asm/sigcontext.h).
+struct SoftwareBytes {
+    uint32_t magic1, extended_size;
+    uint64_t features;
+    uint32_t state_size, padding[7];
+};
+static_assert(sizeof(SoftwareBytes) == 48);
+
+// SAFETY (both): `area` is 64-byte aligned and area_size bytes; XCR0 holds no PKRU component.
+void xsave(std::byte* area) {
+    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
+    asm volatile("xsave64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
+}
+void xsave_optimized(std::byte* area) {
+    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
+    asm volatile("xsaveopt64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
+}
+void xrstor(const std::byte* area) {
+    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
+    asm volatile("xrstor64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
+}
+
+void initialize_area(std::byte* area) {
+    std::memset(area, 0, area_size);
+    std::memcpy(area, &kFcwDefault, sizeof(kFcwDefault));
+    std::memcpy(area + kMxcsrOffset, &kMxcsrDefault, sizeof(kMxcsrDefault));
+}
+
+std::byte* allocate_area() {
+    return static_cast<std::byte*>(operator new(area_size, std::align_val_t(64), std::nothrow));
+}
+
+}  // namespace
+
+void initialize_fpu() {
+    write_cr0((read_cr0() & ~uint64_t{0b1100}) | 0b10);                 // EM = TS = 0, MP = 1
+    write_cr4(read_cr4() | 1 << 9 | 1 << 10 | 1 << 18);                 // OSFXSR, OSXMMEXCPT, OSXSAVE
+    CpuidResult supported = cpuid(0xd, 0);
+    uint64_t features = kXcr0X87 | kXcr0Sse;
+    if (supported.eax & kXcr0Avx) features |= kXcr0Avx;
+    if ((supported.eax & kXcr0Avx512) == kXcr0Avx512 && (features & kXcr0Avx)) features |= kXcr0Avx512;
+    // SAFETY: XSETBV with components that CPUID reports (SDM vol. 1, 13.3).
+    asm volatile("xsetbv" : : "c"(0), "a"(static_cast<uint32_t>(features)), "d"(0));
+    enabled_features = features;
+    area_size = cpuid(0xd, 0).ebx;  // size for what XCR0 enables now
+    has_xsaveopt = cpuid(0xd, 1).eax & 1;
+    alignas(64) static std::byte legacy[512];
+    asm volatile("fninit; fxsave64 (%0)" : : "r"(legacy) : "memory");
+    uint32_t mask;
+    std::memcpy(&mask, legacy + 28, sizeof(mask));
+    if (mask) mxcsr_mask = mask;
+}
+
+size_t xsave_size() { return area_size; }
+size_t signal_fpstate_size() { return area_size + sizeof(kMagic2); }
+
+void save_user_state(UserState& state) {
+    if (has_xsaveopt) xsave_optimized(state.xsave_area);
+    else xsave(state.xsave_area);
+    state.fs_base = read_fs_base();
+    state.gs_base = read_gs_base();
+}
+
+void load_user_state(const UserState& state) {
+    xrstor(state.xsave_area);
+    write_fs_base(state.fs_base);
+    write_gs_base(state.gs_base);
+}
+
+Result<std::unique_ptr<UserState>> UserState::create() {
+    auto state = TRY(core::make<UserState>());
+    state->xsave_area = allocate_area();
+    if (!state->xsave_area) return fail(Errno::kNoMem);
+    initialize_area(state->xsave_area);
+    return state;
+}
+
+Result<std::unique_ptr<UserState>> UserState::clone_current() {
+    auto state = TRY(core::make<UserState>());
+    state->xsave_area = allocate_area();
+    if (!state->xsave_area) return fail(Errno::kNoMem);
+    std::memset(state->xsave_area + kHeaderOffset, 0, 64);  // XSAVE leaves the reserved header bytes alone
+    xsave(state->xsave_area);
+    state->fs_base = read_fs_base();
+    state->gs_base = read_gs_base();
+    if (processor().user_state) state->pkru = processor().user_state->pkru;
+    return state;
+}
+
+void UserState::reset_current() {
+    UserState& state = *processor().user_state;
+    initialize_area(state.xsave_area);
+    state.fs_base = state.gs_base = 0;
+    load_user_state(state);
+}
+
+UserState::~UserState() {
+    if (xsave_area) operator delete(xsave_area, std::align_val_t(64));
+}
+
+Result<void> save_signal_fpstate(UserAddr destination) {
+    std::byte* area = processor().user_state->xsave_area;  // free while the thread is in the kernel
+    xsave(area);
+    SoftwareBytes software{kMagic1, static_cast<uint32_t>(signal_fpstate_size()), enabled_features,
+                           static_cast<uint32_t>(area_size), {}};
+    std::memcpy(area + kSoftwareReservedOffset, &software, sizeof(software));
+    TRY(copy_out(destination, area, area_size));
+    return copy_out(destination + area_size, &kMagic2, sizeof(kMagic2));
+}
+
+Result<void> restore_signal_fpstate(UserAddr source) {
+    std::byte* area = processor().user_state->xsave_area;
+    if (source.is_null()) {
+        initialize_area(area);
+        xrstor(area);
+        return {};
+    }
+    TRY(copy_in(area, source, 512));
+    SoftwareBytes software;
+    std::memcpy(&software, area + kSoftwareReservedOffset, sizeof(software));
+    uint64_t restored = kXcr0X87 | kXcr0Sse;
+    if (software.magic1 == kMagic1 && software.state_size == area_size) {
+        TRY(copy_in(area + 512, source + 512, area_size - 512));
+        std::memcpy(&restored, area + kHeaderOffset, sizeof(restored));
+        restored &= software.features & enabled_features;
+    } else {
+        std::memset(area + 512, 0, area_size - 512);
+    }
+    // A header or MXCSR with reserved bits would make XRSTOR fault (SDM vol. 1, 13.8).
+    std::memset(area + kHeaderOffset, 0, 64);
+    std::memcpy(area + kHeaderOffset, &restored, sizeof(restored));
+    uint32_t mxcsr;
+    std::memcpy(&mxcsr, area + kMxcsrOffset, sizeof(mxcsr));
+    mxcsr &= mxcsr_mask;
+    std::memcpy(area + kMxcsrOffset, &mxcsr, sizeof(mxcsr));
+    xrstor(area);
+    return {};
+}
+
+uint64_t fs_base() { return read_fs_base(); }
+uint64_t gs_base() { return read_gs_base(); }
+void set_fs_base(uint64_t base) { write_fs_base(base); }
+void set_gs_base(uint64_t base) { write_gs_base(base); }
+
+TrapFrame initial_frame(UserAddr entry, UserAddr stack, EntryRing ring) {
+    TrapFrame frame{};
+    frame.rip = entry.value();
+    frame.rsp = stack.value();
+    frame.rflags = 0x202;
+    sanitize_frame(frame, ring);
+    return frame;
+}
+
+void sanitize_frame(TrapFrame& frame, EntryRing ring) {
+    // Programs may choose CF PF AF ZF SF TF DF OF RF AC ID; IF is 1, IOPL, NT, VM are 0.
+    constexpr uint64_t kProgramFlags = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x800 | 0x10000 | 0x40000 |
+                                       0x200000;
+    frame.rflags = (frame.rflags & kProgramFlags) | 0x202;
+    bool ring3 = ring == EntryRing::kRing3;
+    frame.cs = ring3 ? SELECTOR_USER_CODE : SELECTOR_KERNEL_CODE;
+    frame.ss = ring3 ? SELECTOR_USER_DATA : SELECTOR_KERNEL_DATA;
+}
+
+uint64_t hwcap() { return cpuid(1).edx; }
+uint64_t hwcap2() { return 1 << 1; }  // HWCAP2_FSGSBASE
+
+const char* processor_brand() {
+    static char brand[49];
+    if (brand[0] == '\0' && cpuid(0x80000000).eax >= 0x80000004) {
+        for (uint32_t i = 0; i < 3; i++) {
+            CpuidResult part = cpuid(0x80000002 + i);
+            std::memcpy(brand + 16 * i, &part, sizeof(part));
+        }
+    }
+    return brand;
+}
+
+}  // namespace arch
