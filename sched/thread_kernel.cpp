@@ -46,7 +46,10 @@ char* stack_top(Thread& thread) { return static_cast<char*>(thread.kernel_stack)
 Result<core::Ref<Thread>> Thread::create_kernel(const char* name, void (*entry)(void*), void* argument) {
     auto thread = TRY(core::make_ref<Thread>());
     thread->kernel_stack = TRY(mm::allocate_kernel_stack());
-    std::strncpy(thread->name, name, sizeof(thread->name) - 1);
+    size_t length = std::strlen(name);
+    if (length > sizeof(thread->name) - 1) length = sizeof(thread->name) - 1;
+    std::memcpy(thread->name, name, length);
+    thread->name[length] = '\0';
     auto saved = reinterpret_cast<KernelEntry*>(stack_top(*thread)) - 1;
     *saved = {entry, argument};
     begin_at_trampoline(*thread, reinterpret_cast<uint64_t*>(saved), kernel_thread_start, saved);
