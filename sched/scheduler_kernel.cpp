@@ -118,7 +118,7 @@ void switch_to(Cpu& cpu, Thread& next) {
     if (next.user_state) arch::load_user_state(*next.user_state);
     processor.current = &next;
     processor.user_state = next.user_state;
-    processor.kernel_stack_top = reinterpret_cast<uint64_t>(next.kernel_stack) + mm::kKernelStackSize;
+    processor.kernel_stack_top = reinterpret_cast<uint64_t>(next.kernel_stack) + arch::kKernelStackSize;
     next.on_cpu.store(true, std::memory_order_relaxed);
     arch_switch_stack(&previous.saved_stack_pointer, next.saved_stack_pointer);
 }

@@ -39,7 +39,7 @@ void begin_at_trampoline(Thread& thread, uint64_t* top, void (*function)(void*),
     thread.saved_stack_pointer = reinterpret_cast<uint64_t>(top);
 }
 
-char* stack_top(Thread& thread) { return static_cast<char*>(thread.kernel_stack) + mm::kKernelStackSize; }
+char* stack_top(Thread& thread) { return static_cast<char*>(thread.kernel_stack) + arch::kKernelStackSize; }
 
 }  // namespace
 

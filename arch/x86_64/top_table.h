@@ -9,6 +9,7 @@ namespace arch {
 
 // Slots 256 to 511 except the two per-processor ones: raw entries with U/S = 1 (mm clears U/S for kConfined).
 uint64_t kernel_top_entry(unsigned slot);
+void set_kernel_top_entry(unsigned slot, uint64_t entry);  // boot
 // Slots kProcessorSlot (509) and kExposedSlot (510) of one processor. `isolated`: for a table whose programs run
 // in ring 0. U/S is already right.
 uint64_t processor_top_entry(unsigned slot, unsigned cpu, bool isolated);

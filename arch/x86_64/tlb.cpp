@@ -1,0 +1,72 @@
+// TLB shootdown. Each processor has one request record that it fills as initiator; targets clear their bit.
+//
+// A target answers in the flush interrupt, at poll points, or while it spins for a lock. The initiator answers
+// others while it waits, so that two initiators cannot block each other.
+#include "arch/x86_64/tlb.h"
+
+#include <atomic>
+
+#include "arch/x86_64/apic.h"
+#include "arch/x86_64/interrupts.h"
+#include "arch/x86_64/processor.h"
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/shootdown.h"
+#include "core/lock.h"
+
+namespace arch {
+
+namespace {
+
+constexpr uint64_t kMaxSinglePages = 32;
+
+struct Mailbox {
+    FlushRequest request;
+    std::atomic<uint64_t> pending{0};
+};
+Mailbox mailboxes[kMaxCpus];
+
+void flush_here(const FlushRequest& request) {
+    if (request.everything || request.pages() > kMaxSinglePages) return write_cr3(read_cr3());
+    for (uint64_t at = request.start; at < request.end; at += core::kPageSize) invalidate_page(at);
+}
+
+}  // namespace
+
+void answer_flush_requests() {
+    Processor& self = processor();
+    if (!self.flush_requested.exchange(false, std::memory_order_acquire)) return;
+    uint64_t my_bit = uint64_t{1} << self.number;
+    for (Mailbox& mailbox : mailboxes) {
+        if (!(mailbox.pending.load(std::memory_order_acquire) & my_bit)) continue;
+        flush_here(mailbox.request);
+        mailbox.pending.fetch_and(~my_bit, std::memory_order_release);
+    }
+}
+
+void flush(const FlushRequest& request) {
+    unsigned self = processor().number;
+    uint64_t my_bit = uint64_t{1} << self;
+    if (request.cpus & my_bit) flush_here(request);
+    uint64_t others = request.cpus & ~my_bit;
+    if (!others) return;
+    Mailbox& mailbox = mailboxes[self];
+    mailbox.request = request;
+    mailbox.pending.store(others, std::memory_order_release);
+    for (uint64_t rest = others; rest; rest &= rest - 1) {
+        auto cpu = static_cast<unsigned>(__builtin_ctzll(rest));
+        processor_of(cpu)->flush_requested.store(true, std::memory_order_release);
+        send_ipi(apic_id_of(cpu), kVectorFlush);
+    }
+    while (mailbox.pending.load(std::memory_order_acquire)) core::spin_wait();
+}
+
+}  // namespace arch
+
+namespace core {
+
+void spin_wait() {
+    arch::cpu_pause();
+    arch::answer_flush_requests();
+}
+
+}  // namespace core
