@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "arch/x86_64/layout.h"
 #include "core/lock.h"
 #include "core/memory.h"
 #include "core/types.h"
@@ -27,7 +28,9 @@ enum class Sharing : uint8_t { kPrivate, kShared };
 enum class Placement : uint8_t { kHint, kFixed, kFixedNoReplace };
 
 // The three privileges (docs/architecture.md). Decides the U/S bit of the top-level entries.
-enum class Model : uint8_t { kConfined /* ring 3 */, kIsolated /* ring 0, kernel key closed */, kNone };
+using Model = arch::Model;
+// mlock2(2): now, or each page when it is first touched.
+enum class LockMode : uint8_t { kNow, kOnFault };
 
 struct MapRequest {
     UserAddr address;  // hint or fixed address, page-aligned
@@ -39,6 +42,7 @@ struct MapRequest {
     uint64_t offset = 0;         // bytes into the object, page-aligned
     // What mprotect may still grant (a shared mapping of a file opened read-only may not become writable).
     Protection max_protection{true, true, true};
+    // MAP_GROWSDOWN, MAP_POPULATE, MAP_LOCKED, MAP_NORESERVE.
     bool grows_down = false, populate = false, locked = false, no_reserve = false;
     std::string_view label;  // "[stack]", "[heap]", "[vdso]": must outlive the space
 };
@@ -69,14 +73,26 @@ class AddressSpace final : public core::RefCounted {
     // Linux does.
     Result<UserAddr> map(const MapRequest& request);
     Result<void> unmap(UserRange range);
-    Result<void> protect(UserRange range, Protection protection);
+    // kToStart: PROT_GROWSDOWN, the range starts where its VMA does.
+    enum class Extend : uint8_t { kNo, kToStart };
+    Result<void> protect(UserRange range, Protection protection, Extend extend = Extend::kNo);
     Result<UserAddr> remap(UserRange old_range, uint64_t new_size, unsigned mremap_flags, UserAddr new_address);
     Result<void> advise(UserRange range, int advice);
     Result<void> mincore(UserRange range, UserOut<uint8_t> residency);
-    Result<UserAddr> set_break(UserAddr new_break);  // address 0 queries
-    void initialize_break(UserAddr start);            // exec: end of bss plus ASLR gap
-    // Where exec puts things; the mmap area grows down from `mmap_top`.
+    Result<void> sync(UserRange range, int flags);
+    Result<void> lock_memory(UserRange range, LockMode mode);
+    Result<void> unlock_memory(UserRange range);
+    Result<void> lock_all(bool current, bool future, LockMode mode);
+    void unlock_all();
+    // Makes the pages of a mapped range present, as far as memory and files go (MAP_POPULATE).
+    void populate(UserRange range);
+    // Returns the break that now holds: the old one if it could not be moved (brk(2) of the kernel).
+    UserAddr set_break(UserAddr new_break);  // address 0 queries
+    void initialize_break(UserAddr start);   // exec: end of bss plus ASLR gap
+    UserAddr break_start();
+    // Where exec puts things; the mmap area grows down from `mmap_top`. Stacks grow to `stack_limit` bytes.
     void set_layout(UserAddr mmap_top, UserAddr stack_top, uint64_t stack_limit);
+    void set_stack_limit(uint64_t bytes);  // setrlimit(RLIMIT_STACK)
 
     // Resolves a page fault of the running program or of a user copy. Never sleeps.
     std::expected<void, FaultError> fault(UserAddr address, AccessKind kind);
@@ -95,9 +111,12 @@ class AddressSpace final : public core::RefCounted {
     };
     Result<FutexKey> futex_key(UserAddr address, Sharing sharing);
 
-    // Makes this the current space of this processor (loads CR3). Interrupts off.
+    // Makes this the current space of this processor (loads CR3, unless it is loaded already). Interrupts off.
+    // Cannot fail: if memory for a top-level table lacks, the processor's spare one is used. The space that was
+    // loaded before needs no deactivate().
     void activate();
-    // Called by the scheduler when this processor leaves the space for another.
+    // This processor leaves the space for a kernel thread: loads the kernel's own table. No effect if the space
+    // is not loaded here. The last reference may be dropped without it.
     void deactivate();
 
     // Visits VMAs in ascending order under the lock; `visit` must not allocate or block.
@@ -105,13 +124,20 @@ class AddressSpace final : public core::RefCounted {
     struct Sizes { uint64_t total_pages, resident_pages, shared_pages, text_pages, data_pages, stack_pages,
                    locked_pages; };
     Sizes sizes();
+    // Mapped pages within a range, and what RLIMIT_DATA counts (private writable pages that are no stack):
+    // for the limits that the system calls check.
+    uint64_t mapped_pages(UserRange range);
+    uint64_t data_pages();
     Model model() const;
+
+    // VMAs, tables and the lock.
+    struct State;  // mm/address_space_state.h
 
     ~AddressSpace() override;
 
   private:
-    struct State;  // mm's owner defines the private part
-    AddressSpace();
+    explicit AddressSpace(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
 };
 
 }  // namespace mm

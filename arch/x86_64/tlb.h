@@ -1,0 +1,33 @@
+// Flushing stale translations, here and on other processors.
+#pragma once
+
+#include <cstdint>
+
+#include "core/types.h"
+
+namespace arch {
+
+struct FlushRequest {
+    uint64_t cpus = 0;             // bit n: processor n may hold stale translations (may include this one)
+    uint64_t start = 0, end = 0;   // virtual bytes, page-aligned; ignored if `everything`
+    bool everything = false;       // all translations of the loaded table (no global ones exist)
+    constexpr uint64_t pages() const { return (end - start) >> core::kPageShift; }
+};
+
+// Returns when no processor in `cpus` holds a translation of the range, nor a cached upper level of the tables,
+// from before the call. Sends interrupts to the others and waits for their acknowledgement; processors that
+// spin for a lock acknowledge in spin_wait(). May be called with spinlocks held. Longer ranges than some 32
+// pages flush everything.
+void flush(const FlushRequest& request);
+
+// One page, this processor only (INVLPG, SDM vol. 3, 4.10.4.1: drops cached upper levels too).
+#if ISOUNIK_HOST
+void flush_page_here(uint64_t address);
+#else
+inline void flush_page_here(uint64_t address) {
+    // SAFETY: forgets a translation; the tables decide what it becomes.
+    asm volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+#endif
+
+}  // namespace arch
