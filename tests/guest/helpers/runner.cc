@@ -2,6 +2,8 @@
 //
 //   runner [--after CASE] PROGRAM...
 //
+// where @static stands for all programs of that kind, in the order of the file /tests/programs, and
+// @static:PROGRAM for those from PROGRAM on. It
 // prints "### PROGRAM", the program's output, "### end STATUS". --after skips the cases of the first program up
 // to and with CASE: the driver goes on that way after a machine that died. Every program gets a session of its
 // own, /dev/null as standard input and one pipe as standard output and error, whatever this program has.
@@ -78,15 +80,44 @@ static void run(const char* program, const char* after) {
     say("### end 0x%x\n", status);
 }
 
+static void run_and_reap(const char* program, const char* after) {
+    run(program, after);
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+}
+
+// "@KIND" or "@KIND:FIRST"; the list stands beside this program.
+static void run_list(char* what, const char* self, const char* after) {
+    char* first = strchr(what, ':');
+    if (first) *first++ = 0;
+    int folder = (int)(strrchr(self, '/') - self);
+    char path[256], name[128];
+    snprintf(path, sizeof path, "%.*s/programs", folder, self);
+    FILE* list = fopen(path, "r");
+    if (!list) {
+        say("runner: cannot read %s: %s\n", path, strerror(errno));
+        return;
+    }
+    while (fscanf(list, "%127s", name) == 1) {
+        if (first && strcmp(first, name) != 0) continue;
+        first = nullptr;
+        snprintf(path, sizeof path, "%.*s/%s/%s", folder, self, what, name);
+        run_and_reap(path, after);
+        after = nullptr;
+    }
+    fclose(list);
+}
+
 int main(int argc, char** argv) {
     int first = 1;
     const char* after = nullptr;
     if (argc > 2 && strcmp(argv[1], "--after") == 0) after = argv[2], first = 3;
     for (int i = first; i < argc; i++) {
-        run(argv[i], after);
+        if (argv[i][0] == '@')
+            run_list(argv[i] + 1, argv[0], after);
+        else
+            run_and_reap(argv[i], after);
         after = nullptr;
-        while (waitpid(-1, nullptr, WNOHANG) > 0) {
-        }
     }
     say("### all done\n");
     return 0;
