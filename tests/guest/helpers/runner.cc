@@ -63,8 +63,10 @@ static void run(const char* program, const char* after) {
         if (null > 0) dup2(null, STDIN_FILENO), close(null);
         dup2(fds[1], STDOUT_FILENO);
         dup2(fds[1], STDERR_FILENO);
+        for (int fd = 3; fd < 256; fd++) close(fd);
         const char* arguments[] = {program, after ? "--after" : nullptr, after, nullptr};
-        execv(program, const_cast<char**>(arguments));
+        const char* environment[] = {"PATH=/bin:/usr/bin", "HOME=/root", nullptr};
+        execve(program, const_cast<char**>(arguments), const_cast<char**>(environment));
         fprintf(stderr, "runner: cannot run %s: %s\n", program, strerror(errno));
         _exit(127);
     }
