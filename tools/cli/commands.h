@@ -14,6 +14,13 @@ int run_command(const RunOptions& options, const Places& places);
 /// Makes the boot image and copies it to `output` (nothing is copied if empty); prints its path on stdout.
 int image_command(const RunOptions& options, const std::filesystem::path& output, const Places& places);
 
+/// Where QEMU waits for gdb with --gdb.
+inline constexpr int kGdbPort = 1234;
+
+/// Boots like `run --gdb` with all output in files, and gdb with the kernel's symbols in front of it.
+/// `gdb_arguments` are passed on (for example -batch -ex bt).
+int gdb_command(RunOptions options, const std::vector<std::string>& gdb_arguments, const Places& places);
+
 /// Lists the recipes on stdout.
 int recipes_command(const Places& places);
 

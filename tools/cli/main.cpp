@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/run_options.h"
 #include "support/failure.h"
+#include "test_runner/test_runner.h"
 
 namespace {
 
@@ -20,13 +21,14 @@ void open_standard_streams() {
     }
 }
 
-/// Splits at the first "--": before it the tool's own words, after it the program's. A value of --qemu-arg may look
-/// like an option, so it is joined to it.
+/// Splits at the first "--": before it the tool's own words, after it the program's. A value of --qemu-arg and
+/// --gdb-arg may look like an option, so it is joined to it.
 void split_arguments(int argc, char** argv, std::vector<std::string>& own, std::vector<std::string>& program) {
     int i = 1;
     for (; i < argc && std::string_view(argv[i]) != "--"; ++i) {
-        if (std::string_view(argv[i]) == "--qemu-arg" && i + 1 < argc) {
-            own.push_back("--qemu-arg=" + std::string(argv[i + 1]));
+        const std::string_view word = argv[i];
+        if ((word == "--qemu-arg" || word == "--gdb-arg") && i + 1 < argc) {
+            own.push_back(std::string(word) + "=" + argv[i + 1]);
             ++i;
         } else {
             own.emplace_back(argv[i]);
@@ -62,6 +64,18 @@ int dispatch(int argc, char** argv) {
 
     CLI::App* recipes = app.add_subcommand("recipes", "List the recipes");
 
+    std::vector<std::string> gdb_arguments;
+    CLI::App* gdb = app.add_subcommand("gdb", "Boot under gdb, with the kernel's symbols");
+    add_run_options(*gdb, options);
+    gdb->add_option("--gdb-arg", gdb_arguments,
+                    "Pass an argument to gdb. Repeatable. Example: --gdb-arg=-ex --gdb-arg='break sys_clone'")
+        ->type_name("ARG")
+        ->allow_extra_args(false);
+    TestOptions test_options;
+    CLI::App* test = app.add_subcommand("test", "Run all tests");
+    test->add_flag("--long", test_options.long_tests, "The long tests too. Example: isounik test --long");
+    test->add_option("NAME", test_options.names, "Only those whose names contain this. Example: isounik test unit guest");
+
     std::vector<std::string> own;
     split_arguments(argc, argv, own, options.program);
     std::reverse(own.begin(), own.end());  // CLI11 takes the words last first
@@ -72,6 +86,8 @@ int dispatch(int argc, char** argv) {
     }
     const Places places = Places::find();
     if (*run) return run_command(options, places);
+    if (*gdb) return gdb_command(options, gdb_arguments, places);
+    if (*test) return run_tests(test_options, places);
     if (*recipes) return recipes_command(places);
     return image_command(options, output, places);
 }

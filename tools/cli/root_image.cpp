@@ -34,7 +34,7 @@ void add_whole_packages(Tree& tree, const std::vector<std::string>& names, Packa
     for (const auto& [name, node] : links.root().children) tree.add_if_missing(name, node);
     std::vector<TakenPackage> added = add_packages(tree, {.whole = names}, source);
     taken.insert(taken.end(), added.begin(), added.end());
-    add_base_files(tree, {}, "isounik");
+    add_base_files(tree, {}, {});
 }
 
 }  // namespace

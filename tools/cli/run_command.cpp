@@ -20,7 +20,6 @@ namespace {
 constexpr const char* kDefaultMemory = "256M";
 constexpr unsigned kMaxCpus = 64;
 constexpr int kProgramNotFound = 127;
-constexpr int kGdbPort = 1234;
 constexpr unsigned kIcountTscKhz = 1'000'000;  // -icount shift=0: one instruction takes one nanosecond
 
 MachineType machine_type(const std::string& name) {
@@ -56,7 +55,7 @@ KernelOptions kernel_options(const RunOptions& options, const std::optional<Reci
         kernel.working_directory = recipe->working_directory;
         kernel.isolation = recipe->isolation;
         kernel.isolation_by_path = recipe->isolation_by_path;
-        if (recipe->hostname != KernelOptions().hostname) kernel.hostname = recipe->hostname;
+        kernel.hostname = recipe->hostname;
     }
     if (!options.program.empty()) kernel.program = options.program;
     if (kernel.program.empty()) throw Failure("no program to start", "put it after --, for example -- /bin/sh");

@@ -46,7 +46,8 @@ std::string passwd_line(const std::string& name, uint32_t uid, uint32_t gid, con
 
 }  // namespace
 
-void add_base_files(Tree& tree, const std::vector<User>& users, const std::string& hostname) {
+void add_base_files(Tree& tree, const std::vector<User>& users, const std::string& name) {
+    const std::string hostname = name.empty() ? "isounik" : name;
     std::string passwd, group;
     for (const FixedAccount& user : kUsers)
         passwd += passwd_line(user.name, user.uid, user.gid, user.home, user.shell);

@@ -19,6 +19,7 @@ struct User {
 
 /// Adds /etc/passwd, group, hosts, hostname, nsswitch.conf, resolv.conf and the usual folders, where missing.
 /// `users` come after Debian's fixed accounts; each gets a group of its own name unless the gid is a known one.
+/// An empty `hostname` is "isounik".
 void add_base_files(Tree& tree, const std::vector<User>& users, const std::string& hostname);
 
 }  // namespace tool

@@ -104,7 +104,7 @@ bool PackageSource::download(const std::vector<PackageFile>& packages, std::stri
     TemporaryFolder folder(cache_ / "debs");
     std::vector<std::string> arguments = {"download"};
     for (const PackageFile& package : packages) arguments.push_back(package.name + "=" + package.version);
-    CommandResult result = run_command_line(apt(arguments), folder.path());
+    CommandResult result = run_command_line(apt(arguments), {.folder = folder.path()});
     errors = apt_errors(result);
     if (!result.ok()) return false;
     for (const PackageFile& package : packages) {

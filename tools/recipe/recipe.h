@@ -46,7 +46,7 @@ struct Recipe {
     std::string isolation = "auto";
     std::vector<std::pair<std::string, std::string>> isolation_by_path;
     std::vector<std::string> environment;  // KEY=VALUE
-    std::string hostname = "isounik";
+    std::string hostname;  // empty: the kernel's default
 
     PackageSelection packages;
     std::string files;  // folder beside recipe.toml whose content is laid over the root; empty: none

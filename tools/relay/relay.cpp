@@ -145,7 +145,7 @@ void Relay::read_input() {
         escapes_ = input_ == std::string(1, kEscape) ? escapes_ + 1 : 0;
         if (escapes_ >= 2) {
             outcome_.stopped = true;
-            ::kill(machine_pid_, SIGTERM);
+            ::kill(machine_pid_, SIGKILL);
         }
     }
     flush_input();
@@ -259,7 +259,7 @@ void Relay::handle_signal(int signal) {
     if (signal == SIGINT || signal == SIGTERM) {
         if (++interrupts_ > 1) {
             outcome_.stopped = true;
-            ::kill(machine_pid_, std::exchange(stop_sent_, true) ? SIGKILL : SIGTERM);
+            ::kill(machine_pid_, SIGKILL);  // it has no state to save
             return;
         }
     }

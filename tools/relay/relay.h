@@ -82,7 +82,6 @@ class Relay {
     int interrupts_ = 0;
     int escapes_ = 0;  // Ctrl-] typed in a row, on a terminal
     pid_t machine_pid_ = -1;
-    bool stop_sent_ = false;
     Outcome outcome_;
 };
 
