@@ -67,6 +67,19 @@ size_t strlen(const char* text) {
     return length;
 }
 
+size_t strnlen(const char* text, size_t limit) {
+    size_t length = 0;
+    while (length < limit && text[length] != '\0') length++;
+    return length;
+}
+
+// libgcc's, for processors without POPCNT.
+int __popcountdi2(uint64_t value) {
+    int count = 0;
+    for (; value; value &= value - 1) count++;
+    return count;
+}
+
 void* memchr(const void* data, int value, size_t size) {
     auto bytes = static_cast<const unsigned char*>(data);
     for (size_t i = 0; i < size; i++) {
@@ -94,11 +107,14 @@ int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
 void* __dso_handle = nullptr;
 }
 
+#include <new>
+
 #include "core/panic.h"
 
 void __cxa_pure_virtual() { PANIC("pure virtual function called"); }
 
 namespace std {
+const nothrow_t nothrow{};
 // libstdc++'s checked paths end here.
 [[noreturn]] void __throw_length_error(const char* what) { core::panic(__FILE__, __LINE__, what); }
 [[noreturn]] void __throw_out_of_range_fmt(const char* what, ...) { core::panic(__FILE__, __LINE__, what); }

@@ -2,6 +2,8 @@
 // its earliest deadline.
 #pragma once
 
+#include <atomic>
+
 #include "core/intrusive.h"
 #include "core/types.h"
 

@@ -8,6 +8,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/interrupts.h"
+#include "arch/x86_64/layout.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/shootdown.h"

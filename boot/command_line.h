@@ -1,0 +1,35 @@
+// The kernel's command line: docs/boot-protocol.md.
+#pragma once
+
+#include <string_view>
+
+#include "core/log.h"
+#include "core/string.h"
+#include "core/vector.h"
+#include "net/stack.h"
+
+namespace boot {
+
+struct Options {
+    core::klog::Level log_level = core::klog::Level::kWarn;
+    core::String isolation, hostname, working_directory;
+    net::Configuration network;
+    bool has_address = false;
+    uint64_t tsc_khz = 0;
+    bool tty = false;
+    bool trace_system_calls = false;
+    core::Vector<core::String> environment;
+    core::Vector<core::String> arguments;  // the first program's argv
+};
+
+// Only the keys that are needed before memory can be allocated: log level and TSC frequency.
+struct EarlyOptions {
+    core::klog::Level log_level = core::klog::Level::kWarn;
+    uint64_t tsc_khz = 0;
+};
+EarlyOptions parse_early(std::string_view command_line);
+
+// Unknown keys are logged once and ignored; malformed values too, with what was expected. ENOMEM.
+Result<Options> parse(std::string_view command_line);
+
+}  // namespace boot
