@@ -90,13 +90,22 @@ int64_t handler(Context& context) { return unpack<kFunction>(context, kFunction)
 
 }  // namespace detail
 
-// One row: CALL(0, read, "fd, buf, count").
+// One row: CALL(0, read, "fd, buf, count"). The host program that prints the table has no handlers.
+#ifdef ISOUNIK_TABLE_ONLY
+#define CALL(number, name, ...) \
+    ::abi::SystemCall { number, #name, nullptr, __VA_ARGS__ }
+#else
 #define CALL(number, name, ...) \
     ::abi::SystemCall { number, #name, &::abi::detail::handler<&sys_##name>, __VA_ARGS__ }
+#endif
 
+// Fills the table from all families. Once at boot, before the first program.
+void initialize_dispatch();
+// `trace=syscalls`: log each call and its result at level info.
+void set_tracing(bool enabled);
 // Entered from the stubs for each system call of a program: runs the handler, or logs an unknown number once
-// by name and answers ENOSYS; then restarts or interrupted calls, signals and preemption are handled by
-// process::return_to_user().
+// by name and answers ENOSYS; then calls process::return_to_user(), which handles restarts, signals and
+// preemption.
 void dispatch(process::Thread& thread, arch::TrapFrame& frame);
 
 // The name of any x86-64 system call, supported or not ("futex_waitv"), or empty.

@@ -1,0 +1,26 @@
+// The families of system calls: one line each here and one in the list below. Whoever writes a family adds it.
+#pragma once
+
+#include "libc-compat/syscall.h"
+
+namespace abi {
+
+#define ISOUNIK_FAMILIES(FAMILY) \
+    FAMILY(kFileFamily)          \
+    FAMILY(kFileMetadataFamily)  \
+    FAMILY(kPipeFamily)          \
+    FAMILY(kEventFamily)         \
+    FAMILY(kMemoryFamily)        \
+    FAMILY(kProcessFamily)       \
+    FAMILY(kSignalFamily)        \
+    FAMILY(kFutexFamily)         \
+    FAMILY(kTimeFamily)          \
+    FAMILY(kCredentialFamily)    \
+    FAMILY(kSystemFamily)        \
+    FAMILY(kSocketFamily)
+
+#define ISOUNIK_DECLARE_FAMILY(name) extern const SystemCallFamily name;
+ISOUNIK_FAMILIES(ISOUNIK_DECLARE_FAMILY)
+#undef ISOUNIK_DECLARE_FAMILY
+
+}  // namespace abi
