@@ -1,6 +1,7 @@
 // Signal state and sending (signal(7)). Frames for handlers are built in process/signal_frame.h.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/intrusive.h"
@@ -12,6 +13,8 @@ namespace process {
 class Process;
 class Thread;
 
+inline constexpr int kSsOnStack = 1, kSsDisable = 2;
+inline constexpr uint32_t kSsAutoDisarm = 1u << 31;
 inline constexpr int kSigHup = 1, kSigInt = 2, kSigQuit = 3, kSigIll = 4, kSigTrap = 5, kSigAbrt = 6, kSigBus = 7,
     kSigFpe = 8, kSigKill = 9, kSigUsr1 = 10, kSigSegv = 11, kSigUsr2 = 12, kSigPipe = 13, kSigAlrm = 14,
     kSigTerm = 15, kSigChld = 17, kSigCont = 18, kSigStop = 19, kSigTstp = 20, kSigTtin = 21, kSigTtou = 22,
@@ -26,6 +29,10 @@ struct SignalSet {
     constexpr void add(int signal) { bits |= 1ull << (signal - 1); }
     constexpr void remove(int signal) { bits &= ~(1ull << (signal - 1)); }
     constexpr bool empty() const { return bits == 0; }
+    constexpr SignalSet operator&(SignalSet other) const { return {bits & other.bits}; }
+    constexpr SignalSet operator|(SignalSet other) const { return {bits | other.bits}; }
+    constexpr SignalSet operator~() const { return {~bits}; }
+    constexpr bool operator==(const SignalSet&) const = default;
 };
 
 // siginfo_t as Linux lays it out on x86-64: 128 bytes (include/uapi/asm-generic/siginfo.h).
@@ -41,6 +48,13 @@ struct SignalInfo {
 };
 static_assert(sizeof(SignalInfo) == 128);
 
+inline constexpr uint64_t kSaNoCldStop = 1, kSaNoCldWait = 2, kSaSigInfo = 4, kSaRestorer = 0x04000000,
+    kSaOnStack = 0x08000000, kSaRestart = 0x10000000, kSaNoDefer = 0x40000000, kSaResetHand = 0x80000000;
+inline constexpr uint64_t kSigDfl = 0, kSigIgn = 1;
+inline constexpr SignalSet kUnblockable{1ull << (kSigKill - 1) | 1ull << (kSigStop - 1)};
+inline constexpr SignalSet kStopSignals{1ull << (kSigStop - 1) | 1ull << (kSigTstp - 1) | 1ull << (kSigTtin - 1) |
+                                        1ull << (kSigTtou - 1)};
+
 inline constexpr int kSiUser = 0, kSiKernel = 0x80, kSiQueue = -1, kSiTimer = -2, kSiTkill = -6;
 
 struct SignalAction {  // kernel_sigaction of rt_sigaction(2), x86-64
@@ -49,26 +63,67 @@ struct SignalAction {  // kernel_sigaction of rt_sigaction(2), x86-64
     uint64_t restorer = 0;
     SignalSet mask;
 };
-struct SignalActions { SignalAction of[kSigMax]; };
+struct SignalActions {
+    SignalAction of[kSigMax];  // signal n at n - 1
+    SignalAction& operator[](int signal) { return of[signal - 1]; }
+    const SignalAction& operator[](int signal) const { return of[signal - 1]; }
+};
 struct SignalStack { uint64_t base = 0; int32_t flags = 2 /* SS_DISABLE */; int32_t padding = 0; uint64_t size = 0; };
 
-// Pending set plus one SignalInfo per standard signal and a queue for real-time ones.
-struct QueuedSignal;
-struct PendingSignals {
-    SignalSet set;
-    QueuedSignal* first = nullptr;  // owned list in order of arrival
+// One pending signal's information, allocated by the sender or embedded in a timer.
+struct QueuedSignal {
+    core::ListHook hook;
+    SignalInfo info;
+    // A timer's: not freed by the queue, and told when it is taken out (process/timers.h).
+    void (*taken)(QueuedSignal& signal, SignalInfo& delivered) = nullptr;
 };
 
+// What waits for a thread or a process: at most one of each standard signal, all real-time ones in order of arrival
+// (signal(7)). Owns its entries. Guarded by Process::signal_lock.
+class PendingSignals {
+  public:
+    SignalSet set() const { return set_; }
+    // Adds `signal`; `entry` may be null (no memory: delivered without information). Returns the entry if it is
+    // not needed, because a standard signal is already pending: the caller frees it after unlocking.
+    QueuedSignal* add(int signal, QueuedSignal* entry);
+    // Takes the next signal in `wanted` (synchronous faults first, then the lowest number) into `info`; false if
+    // none. The freed entry is returned through `entry` (may be null).
+    bool take(SignalSet wanted, SignalInfo& info, QueuedSignal*& entry);
+    // Drops what is pending in `which`. Entries go to `dropped`.
+    using EntryList = core::List<QueuedSignal, &QueuedSignal::hook>;
+    void drop(SignalSet which, EntryList& dropped);
+    // Takes a timer's entry out of the queue, if it is in it.
+    void remove(QueuedSignal& entry);
+    ~PendingSignals();
+
+  private:
+    bool queued(int signal) const;
+    SignalSet set_;
+    EntryList entries_;
+};
+// Frees an entry that came out of a queue (null is fine; a timer's stays).
+void free_entry(QueuedSignal* entry);
+void free_entries(PendingSignals::EntryList& entries);
+
 // Sends to a process (any thread that does not block it) or to one thread. Never sleeps. Without memory for
-// the info, the signal is delivered without it.
+// the info, the signal is delivered without it. Locks taken: Rank::kSignal.
 void send_signal(Process& process, const SignalInfo& info);
 void send_signal(Thread& thread, const SignalInfo& info);
+// Same for sigqueue(3) and timers: EAGAIN at RLIMIT_SIGPENDING or without memory.
+Result<void> queue_signal(Process& process, const SignalInfo& info);
+Result<void> queue_signal(Thread& thread, const SignalInfo& info);
 // The fault of the running thread: cannot be blocked or ignored (a blocked one kills).
 void force_signal(Thread& thread, const SignalInfo& info);
-// kill(2)'s pid > 0, 0, -1, < -1; also used by the terminal for process groups.
+// To all members of a group; ESRCH if there are none. Locks taken: Rank::kProcessTree, Rank::kSignal.
 Result<void> send_to_group(int process_group, const SignalInfo& info);
 // True if an unblocked signal waits for the current thread: long copies and loops end early.
 bool signal_pending();
 SignalInfo simple_signal(int signal, int code = kSiKernel);
+
+// Replaces the blocked set of the running thread (SIGKILL and SIGSTOP never block); looks again at what is pending.
+void set_blocked(Thread& thread, SignalSet blocked);
+// sigsuspend, ppoll, pselect6, epoll_pwait: blocks `mask` until the call returns to the program; the old mask comes
+// back after a handler was set up, or at once if none runs.
+void set_temporary_mask(Thread& thread, SignalSet mask);
 
 }  // namespace process
