@@ -68,11 +68,16 @@ PortForward parse_port_forward(std::string_view text) {
 void reserve_ports(std::vector<PortForward>& forwards) {
     std::vector<UniqueFd> held;  // until all are chosen, so that no two get the same
     for (PortForward& forward : forwards) {
+        // Two sockets that do not listen could share a port (SO_REUSEADDR is for ports in TIME_WAIT).
+        for (const PortForward* other = forwards.data(); other != &forward; ++other)
+            if (other->host == forward.host && other->protocol == forward.protocol && other->address == forward.address)
+                throw Failure("port " + std::to_string(forward.host) + " of this host is forwarded twice",
+                              "give each -p a port of its own");
         int type = forward.protocol == Protocol::Tcp ? SOCK_STREAM : SOCK_DGRAM;
         UniqueFd socket(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
         if (!socket) throw system_failure("cannot make a socket");
         int on = 1;
-        if (type == SOCK_STREAM) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (type == SOCK_STREAM && forward.host != 0) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         sockaddr_in name = {};
         name.sin_family = AF_INET;
         name.sin_port = htons(forward.host);
