@@ -54,6 +54,8 @@ class File : public core::RefCounted {
     // fcntl(2) commands of some kinds only: F_SETPIPE_SZ, F_ADD_SEALS, ...; EINVAL.
     virtual Result<uint64_t> control(int command, uint64_t argument);
     virtual uint32_t poll(PollRegistrar* registrar);  // default: always readable and writable
+    // Whether epoll takes it: files whose readiness never changes are refused (EPERM) by epoll_ctl(2).
+    virtual bool pollable() const { return !seekable(); }
     virtual Result<void> sync() { return fail(Errno::kInval); }
     virtual Result<void> truncate(uint64_t size) { (void)size; return fail(Errno::kInval); }
     // What mmap maps; ENODEV.

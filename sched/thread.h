@@ -53,7 +53,7 @@ class Thread : public core::RefCounted {
     core::Ref<mm::AddressSpace> address_space;  // null: kernel thread
     char name[16] = "?";                // comm
 
-    Thread() = default;
+    Thread();
     ~Thread() override;
 };
 

@@ -56,6 +56,8 @@ Result<core::Ref<Thread>> Thread::create_kernel(const char* name, void (*entry)(
     return thread;
 }
 
+Thread::Thread() = default;
+
 Thread::~Thread() {
     if (kernel_stack) mm::free_kernel_stack(kernel_stack);
     delete user_state;

@@ -39,6 +39,16 @@ void WaitQueue::remove(Waiter& waiter) {
 void WaitQueue::wake(uint32_t events, unsigned exclusive_count) {
     if (!has_waiters_.load()) return;
     core::SpinGuard guard(lock_);
+    wake_locked(events, exclusive_count);
+}
+
+void WaitQueue::wake_nested(uint32_t events, unsigned exclusive_count) {
+    if (!has_waiters_.load()) return;
+    core::SpinGuard guard(lock_, core::SpinGuard::Nested());
+    wake_locked(events, exclusive_count);
+}
+
+void WaitQueue::wake_locked(uint32_t events, unsigned exclusive_count) {
     for (auto it = waiters_.begin(); it != waiters_.end();) {
         Waiter& waiter = *it++;
         if (waiter.exclusive() && exclusive_count-- == 0) return;

@@ -59,6 +59,8 @@ class WaitQueue {
     bool empty() const { return !has_waiters_.load(); }
 
   private:
+    void wake_locked(uint32_t events, unsigned exclusive_count);
+
     core::Spinlock lock_{core::Rank::kWaitQueue};
     core::List<Waiter, &Waiter::hook> waiters_;
     std::atomic<bool> has_waiters_{false};

@@ -37,3 +37,5 @@ void load_top_table(PhysAddr table) {
 void load_kernel_table() { load_top_table(PhysAddr(processor().kernel_top_table)); }
 
 }  // namespace arch
+
+core::HeldLocks& core::held_locks() { return arch::processor().held_locks; }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "arch/x86_64/asm_layout.h"
+#include "core/lock_order.h"
 
 namespace sched { class Thread; }
 
@@ -26,6 +27,7 @@ struct Processor {
     uint64_t loaded_top_table = 0;
     uint64_t kernel_top_table = 0;
     uint64_t interrupt_count = 0;
+    core::HeldLocks held_locks;  // debug builds
 };
 static_assert(__builtin_offsetof(Processor, kernel_stack_top) == PROCESSOR_KERNEL_STACK);
 static_assert(__builtin_offsetof(Processor, scratch) == PROCESSOR_SCRATCH);

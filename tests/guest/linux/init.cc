@@ -41,6 +41,7 @@ static void open_serial() {
 }
 
 int main(int argc, char** argv) {
+    unsigned long long start = __builtin_ia32_rdtsc();
     mount_at("devtmpfs", "/dev");
     open_serial();
     mount_at("proc", "/proc");
@@ -55,6 +56,8 @@ int main(int argc, char** argv) {
     bring_loopback_up();
     sethostname("isounik", 7);
 
+    // With a counter that starts at reset: how long it took to get here.
+    printf("@@ tsc %llu\n", start);
     printf("@@ begin\n");
     fflush(stdout);
     pid_t pid = fork();
