@@ -5,7 +5,6 @@
 #include "core/memory.h"
 #include "core/types.h"
 #include "drivers/devices.h"
-#include "fs/file.h"
 
 namespace net {
 
@@ -16,10 +15,17 @@ struct Configuration {
     unsigned prefix6 = 0;  // 0: no IPv6 address but link-local
 };
 
-// Starts loopback and, if `device` is not null, the interface eth0.
-Result<void> initialize(drivers::NetworkDevice* device, const Configuration& configuration);
+// Starts loopback and, if `device` is not null, the interface eth0. Call once. With DHCP the address comes later, by
+// the receive interrupt: configured() tells. `stack_memory` bounds what connections and packets may use, in bytes.
+// ENOMEM.
+Result<void> initialize(drivers::NetworkDevice* device, const Configuration& configuration,
+                        size_t stack_memory = 16u << 20);
+// eth0 has an IPv4 address, or there is none to come.
+bool configured();
 
 // Called once, when a program first listens on a TCP port ("ready" of docs/boot-protocol.md).
 void set_first_listen_hook(void (*hook)());
+// For inet sockets: a program listens on a TCP port. Caller must not hold the stack.
+void note_listen();
 
 }  // namespace net

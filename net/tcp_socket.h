@@ -1,0 +1,129 @@
+// TCP sockets (tcp(7)) on lwIP's raw API.
+//
+// Life of the lwIP connection (`pcb_`): made by connect() or by an incoming connection, owned by lwIP. We forget it
+// (detach) when lwIP tells that it is gone, when both directions have ended, or when the socket is destroyed, which
+// closes it gracefully in the background. All state is guarded by the stack.
+#pragma once
+
+#include "net/inet_socket.h"
+#include "sched/wait_queue.h"
+
+namespace net {
+
+class StackLock;
+class TcpListener;
+
+class TcpSocket final : public InetSocket {
+  public:
+    TcpSocket(int family, uint32_t flags) : InetSocket(family, kSockStream, kSolTcp, flags) {}
+    ~TcpSocket() override;
+
+    Result<void> connect(const SocketAddress& address) override;
+    Result<void> listen(int backlog) override;
+    Result<Ref<Socket>> accept(uint32_t flags) override;
+    Result<SocketAddress> peer_address() override;
+    Result<void> shutdown(int how) override;
+    Result<size_t> send(SendRequest& request) override;
+    Result<size_t> receive(ReceiveRequest& request) override;
+    Result<void> set_option(int level, int name, std::span<const std::byte> value) override;
+    Result<size_t> get_option(int level, int name, std::span<std::byte> value) override;
+    uint32_t poll(fs::PollRegistrar* registrar) override;
+
+    // For TcpListener: a connection has come in. Takes over `pcb`; `listener` gave it. False: no memory.
+    static bool accept_incoming(TcpSocket& listener, tcp_pcb* pcb);
+    bool accept_queue_full() const { return accept_count_ > backlog_; }
+
+    core::ListHook listener_hook;  // TcpListener::members
+    core::ListHook accept_hook;    // accept_queue_ or deferred_ of another socket
+
+  protected:
+    void common_option_changed(int name) override;
+    Errno take_error() override;
+    bool listening() override;
+    Result<size_t> readable_bytes() override;
+    Result<size_t> unsent_bytes() override;
+    bool bind_allowed() const override { return state_ == State::kIdle; }
+    void ip_options_changed() override;
+
+  private:
+    enum class State : uint8_t {
+        kIdle,        // fresh, or a connection attempt failed
+        kConnecting,  // SYN sent
+        kConnected,   // established or closing
+        kClosed,      // was connected; over or reset
+        kListening,
+    };
+    struct TcpOptions {
+        bool no_delay = false, cork = false;
+        int keep_idle_s = 7200, keep_interval_s = 75, keep_count = 9, defer_accept_s = 0, user_timeout_ms = 0;
+        int max_segment = 0;
+    };
+
+    using AcceptQueue = core::List<TcpSocket, &TcpSocket::accept_hook>;
+
+    // lwIP's callbacks: the stack is held.
+    static err_t on_connected(void* self, tcp_pcb* pcb, err_t error);
+    static err_t on_received(void* self, tcp_pcb* pcb, pbuf* data, err_t error);
+    static err_t on_sent(void* self, tcp_pcb* pcb, u16_t length);
+    static void on_error(void* self, err_t error);
+
+    Result<void> start_connect(const Endpoint& peer);
+    Result<void> finish_connect(StackLock& lock);
+    Result<void> disconnect();
+    void attach(tcp_pcb* pcb);
+    void detach();
+    void apply_options();
+    void push_out();
+    bool writable_now() const;
+    size_t send_room() const;
+    size_t copy_received(fs::Destination& data, size_t wanted, bool keep, Result<void>& status);
+    void consume(size_t size);
+    void drop_received();
+    void stop_listening(AcceptQueue& orphans);
+    static void release(AcceptQueue& orphans);
+    void enqueue_accepted(TcpSocket& child);
+
+    State state_ = State::kIdle;
+    tcp_pcb* pcb_ = nullptr;
+    Endpoint peer_;
+    Errno error_{};               // SO_ERROR
+    bool connect_unreported_ = false;  // a non-blocking connect() whose success was not told yet
+    bool peer_finished_ = false;  // FIN received
+    bool read_shut_ = false, write_shut_ = false;
+    bool wants_space_ = false;    // somebody found no room: tell when there is
+    TcpOptions tcp_;
+
+    // Received and not yet read: pbufs linked by `next`, the first read up to `first_offset_`.
+    pbuf* received_first_ = nullptr;
+    pbuf* received_last_ = nullptr;
+    size_t first_offset_ = 0, received_bytes_ = 0;
+
+    // Listening: connections ready for accept(), and (TCP_DEFER_ACCEPT) those that still owe data. Each holds one
+    // reference of its socket.
+    TcpListener* listener_ = nullptr;
+    TcpSocket* deferred_by_ = nullptr;
+    AcceptQueue accept_queue_, deferred_;
+    int backlog_ = 0, accept_count_ = 0;
+
+    sched::WaitQueue changed_;
+};
+
+// One listening lwIP connection and the sockets that share it (SO_REUSEPORT). Guarded by the stack.
+class TcpListener {
+  public:
+    // The listener for the socket's address, made or joined. ENOMEM, EADDRINUSE.
+    static Result<TcpListener*> join(TcpSocket& socket, const Endpoint& local);
+    void leave(TcpSocket& socket);
+    // No member has room for one more connection: SYNs are dropped, and the peers try again.
+    bool full() const;
+
+  private:
+    static err_t on_accept(void* self, tcp_pcb* pcb, err_t error);
+    TcpSocket* choose(const tcp_pcb& pcb);
+
+    tcp_pcb* pcb_ = nullptr;
+    unsigned member_count_ = 0;
+    core::List<TcpSocket, &TcpSocket::listener_hook> members_;
+};
+
+}  // namespace net
