@@ -4,6 +4,7 @@
 
 #include "arch/x86_64/user_copy.h"
 #include "core/log.h"
+#include "fs/process_host.h"
 #include "net/interface_ioctl.h"
 #include "sched/timer.h"
 
@@ -73,7 +74,16 @@ Result<size_t> Socket::read(fs::Destination& destination, uint64_t*) {
 
 Result<size_t> Socket::write(fs::Source& source, uint64_t*) {
     SendRequest request{source};
-    return send(request);
+    return send_or_signal(request);
+}
+
+Result<size_t> Socket::send_or_signal(SendRequest& request) {
+    constexpr int kSigPipe = 13;
+    auto sent = send(request);
+    if (!sent && sent.error() == Errno::kPipe && type_ != kSockDgram && !(request.flags & kMsgNoSignal)) {
+        fs::process_host().signal_caller(kSigPipe);
+    }
+    return sent;
 }
 
 Result<uint64_t> Socket::ioctl(uint32_t command, uint64_t argument) {

@@ -98,8 +98,10 @@ class Socket : public fs::File {
     virtual Result<SocketAddress> peer_address() = 0;
     virtual Result<void> shutdown(int how) = 0;
 
-    // send(2), recv(2) and relatives. EPIPE is only returned: the caller of the system call sends SIGPIPE.
+    // send(2), recv(2) and relatives.
     virtual Result<size_t> send(SendRequest& request) = 0;
+    // The same, and SIGPIPE to the caller if the other end of a stream is gone (unless MSG_NOSIGNAL).
+    Result<size_t> send_or_signal(SendRequest& request);
     virtual Result<size_t> receive(ReceiveRequest& request) = 0;
 
     // setsockopt(2): `value` in kernel memory. getsockopt(2): fills at most `value`, returns how much; only
@@ -110,8 +112,6 @@ class Socket : public fs::File {
     int family() const { return family_; }
     int type() const { return type_; }
     int protocol() const { return protocol_; }
-    // Whether a failed send to the other end's closed side means SIGPIPE (streams, not datagrams).
-    bool raises_sigpipe() const { return type_ != kSockDgram; }
 
     // fs::File
     Result<size_t> read(fs::Destination& destination, uint64_t* offset) override;
@@ -151,5 +151,8 @@ inline size_t put_option(std::span<std::byte> value, int data) { return put_opti
 
 // socket(2): makes a socket of any supported family. EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM, ENOMEM.
 Result<Ref<Socket>> create_socket(int family, int type, int protocol, uint32_t flags);
+// socketpair(2): AF_UNIX only, EOPNOTSUPP for the others.
+struct SocketPair { Ref<Socket> first, second; };
+Result<SocketPair> create_socket_pair(int family, int type, int protocol, uint32_t flags);
 
 }  // namespace net
