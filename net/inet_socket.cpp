@@ -39,6 +39,8 @@ Result<void> InetSocket::bind(const SocketAddress& address) {
     return result;
 }
 
+Result<void> InetSocket::bound() { return {}; }
+
 Result<void> InetSocket::ensure_port() {
     if (has_port()) return {};
     local_.port = TRY(pick_port(*this, local_.address));

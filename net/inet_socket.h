@@ -34,7 +34,7 @@ class InetSocket : public Socket {
     // The state of the connection forbids bind(2). Caller holds the stack.
     virtual bool bind_allowed() const = 0;
     // The local address has changed. Caller holds the stack. On an error the binding is undone.
-    virtual Result<void> bound() { return {}; }
+    virtual Result<void> bound();
     // IP_TOS, IP_TTL and such have changed. Caller holds the stack.
     virtual void ip_options_changed() {}
 

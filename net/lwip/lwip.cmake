@@ -13,8 +13,8 @@ if(NOT EXISTS ${ISOUNIK_LWIP_DIR}/.complete)
 endif()
 
 set(ISOUNIK_LWIP_INCLUDES ${CMAKE_SOURCE_DIR}/net/lwip/include ${ISOUNIK_LWIP_DIR}/src/include)
-# timeouts.c only brings the table of cyclic timers: net/timers.cpp runs them (LWIP_TIMERS_CUSTOM).
-set(core def inet_chksum init ip mem memp netif pbuf stats sys tcp tcp_in tcp_out udp timeouts
+# timeouts.c is not among them: net/timers.cpp takes its place (LWIP_TIMERS_CUSTOM).
+set(core def inet_chksum init ip mem memp netif pbuf stats sys tcp tcp_in tcp_out udp
     ipv4/dhcp ipv4/etharp ipv4/icmp ipv4/ip4 ipv4/ip4_addr ipv4/ip4_frag
     ipv6/ethip6 ipv6/icmp6 ipv6/inet6 ipv6/ip6 ipv6/ip6_addr ipv6/ip6_frag ipv6/nd6)
 set(ISOUNIK_LWIP_SOURCES)
