@@ -10,6 +10,7 @@ namespace abi {
     FAMILY(kFileMetadataFamily)  \
     FAMILY(kPipeFamily)          \
     FAMILY(kEventFamily)         \
+    FAMILY(kPollFamily)          \
     FAMILY(kMemoryFamily)        \
     FAMILY(kProcessFamily)       \
     FAMILY(kSignalFamily)        \

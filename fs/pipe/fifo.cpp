@@ -8,9 +8,9 @@ namespace fs {
 namespace {
 
 struct ByInode {
-    bool operator()(const Pipe& left, const Pipe& right) const { return left.inode() < right.inode(); }
-    bool operator()(const Inode* left, const Pipe& right) const { return left < right.inode(); }
-    bool operator()(const Pipe& left, const Inode* right) const { return left.inode() < right; }
+    bool operator()(const Pipe& left, const Pipe& right) const { return left.fifo() < right.fifo(); }
+    bool operator()(const Inode* left, const Pipe& right) const { return left < right.fifo(); }
+    bool operator()(const Pipe& left, const Inode* right) const { return left.fifo() < right; }
 };
 using FifoTree = core::Tree<Pipe, &Pipe::fifo_hook, ByInode>;
 
@@ -56,18 +56,27 @@ Pipe::~Pipe() {
     }
 }
 
-Result<Ref<File>> open_fifo(Inode& inode, const OpenRequest& request) {
-    auto pipe = TRY(find_or_create(inode));
+namespace {
+
+Result<Ref<File>> open_pipe(Ref<Pipe> pipe, const OpenRequest& request) {
     uint64_t writer_generation = 0;
     Blocking blocking = request.flags & kONonBlock ? Blocking::kNo : Blocking::kYes;
     Pipe::Ends ends = PipeFile::ends_of(request.flags);
-    TRY(pipe->open(ends, blocking, &writer_generation));
+    TRY(pipe->open_ends(ends, blocking, &writer_generation));
     auto* file = new (std::nothrow) PipeFile(pipe, request.flags, writer_generation);
     if (!file) {
-        pipe->close(ends);
+        pipe->close_ends(ends);
         return fail(Errno::kNoMem);
     }
     return Ref<File>(Ref<PipeFile>::adopt(file));
 }
+
+}  // namespace
+
+Result<Ref<File>> open_fifo(Inode& inode, const OpenRequest& request) {
+    return open_pipe(TRY(find_or_create(inode)), request);
+}
+
+Result<Ref<File>> Pipe::open(const OpenRequest& request) { return open_pipe(Ref<Pipe>(this), request); }
 
 }  // namespace fs

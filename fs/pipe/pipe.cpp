@@ -21,7 +21,7 @@ void free_page(std::byte* page) {
 }  // namespace
 
 Pipe::Pipe(Ref<Inode> inode, uint64_t inode_number)
-    : inode_(std::move(inode)), inode_number_(inode_number), created_(current_time()) {
+    : inode_(std::move(inode)), inode_number_(inode_number), created_(current_time()), accessed_(created_), modified_(created_) {
     Caller caller = process_host().caller();
     uid_ = caller.uid;
     gid_ = caller.gid;
@@ -32,17 +32,6 @@ Result<Ref<Pipe>> Pipe::create(Ref<Inode> inode) {
     auto pipe = TRY(core::make_ref<Pipe>(std::move(inode), number));
     TRY(pipe->slots_.resize(kPipeDefaultSize / kPageSize));
     return pipe;
-}
-
-Attributes Pipe::attributes() const {
-    Attributes attributes;
-    attributes.inode_number = inode_number_;
-    attributes.type = FileType::kFifo;
-    attributes.permissions = 0600;
-    attributes.uid = uid_;
-    attributes.gid = gid_;
-    attributes.access = attributes.modification = attributes.change = created_;
-    return attributes;
 }
 
 std::byte* Pipe::take_page_locked() {
@@ -216,7 +205,7 @@ Result<void> Pipe::wait_for_partner_locked(core::SpinGuard& guard, const uint64_
     return {};
 }
 
-Result<void> Pipe::open(Ends ends, Blocking blocking, uint64_t* writer_generation) {
+Result<void> Pipe::open_ends(Ends ends, Blocking blocking, uint64_t* writer_generation) {
     core::SpinGuard guard(lock_);
     if (ends.write && !ends.read && blocking == Blocking::kNo && reader_count_ == 0) return fail(Errno::kNxIo);
     if (ends.read) reader_generation_++, reader_count_++;
@@ -230,11 +219,11 @@ Result<void> Pipe::open(Ends ends, Blocking blocking, uint64_t* writer_generatio
         result = wait_for_partner_locked(guard, reader_generation_);
     }
     guard.unlock();
-    if (!result) close(ends);
+    if (!result) close_ends(ends);
     return result;
 }
 
-void Pipe::close(Ends ends) {
+void Pipe::close_ends(Ends ends) {
     core::SpinGuard guard(lock_);
     if (ends.read) reader_count_--;
     if (ends.write) writer_count_--;

@@ -19,7 +19,8 @@ namespace fs {
 
 enum class Blocking : bool { kNo, kYes };
 
-class Pipe final : public core::RefCounted {
+// A pipe without a name is its own inode (in "pipefs"), so that it can be opened again through /proc/self/fd.
+class Pipe final : public Inode {
   public:
     // `inode`: the FIFO, null for a pipe without a name. ENOMEM.
     static Result<Ref<Pipe>> create(Ref<Inode> inode);
@@ -35,14 +36,19 @@ class Pipe final : public core::RefCounted {
     struct Ends { bool read = false, write = false; };
     // fifo(7): waits for a partner unless both ends are wanted. `*writer_generation` is what a non-blocking reader
     // remembers, so that it sees no POLLHUP before the first writer came. ENXIO, kRestartSys: nothing is open then.
-    Result<void> open(Ends ends, Blocking blocking, uint64_t* writer_generation);
+    Result<void> open_ends(Ends ends, Blocking blocking, uint64_t* writer_generation);
     void open_both();  // pipe2: cannot fail or wait
-    void close(Ends ends);
+    void close_ends(Ends ends);
     uint32_t poll(PollRegistrar* registrar, Ends ends, uint64_t writer_generation);
 
-    Inode* inode() const { return inode_.get(); }
+    // The FIFO, or itself.
+    Inode& node() { return inode_ ? *inode_ : *this; }
+    const Inode* fifo() const { return inode_.get(); }
     uint64_t inode_number() const { return inode_number_; }
-    Attributes attributes() const;
+    FileSystem& file_system() override;
+    Attributes attributes() override;
+    Result<void> change_attributes(const AttributeChange& change) override;
+    Result<Ref<File>> open(const OpenRequest& request) override;  // by /proc/<pid>/fd/N, as fifo(7)
 
     // The table of open FIFOs (fs/pipe/fifo.cpp).
     core::TreeHook fifo_hook;
@@ -77,7 +83,8 @@ class Pipe final : public core::RefCounted {
     Ref<Inode> inode_;
     uint64_t inode_number_;
     uint32_t uid_ = 0, gid_ = 0;
-    Timespec created_;
+    uint16_t permissions_ = 0600;
+    Timespec created_, accessed_, modified_;
 };
 
 }  // namespace fs

@@ -43,7 +43,7 @@ Result<uint64_t> PipeFile::control(int command, uint64_t argument) {
 
 uint32_t PipeFile::poll(PollRegistrar* registrar) { return pipe_->poll(registrar, ends_, writer_generation_); }
 
-Attributes PipeFile::attributes() { return pipe_->inode() ? pipe_->inode()->attributes() : pipe_->attributes(); }
+Attributes PipeFile::attributes() { return pipe_->node().attributes(); }
 
 Result<core::String> PipeFile::description() {
     char text[40];

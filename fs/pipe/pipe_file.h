@@ -12,7 +12,7 @@ class PipeFile final : public File {
     // Adopts ends that Pipe::open() has counted.
     PipeFile(Ref<Pipe> pipe, uint32_t flags, uint64_t writer_generation)
         : File(flags), pipe_(std::move(pipe)), ends_(ends_of(flags)), writer_generation_(writer_generation) {}
-    ~PipeFile() override { pipe_->close(ends_); }
+    ~PipeFile() override { pipe_->close_ends(ends_); }
     static Pipe::Ends ends_of(uint32_t flags) {
         uint32_t access = flags & kOAccMode;
         return {.read = access != kOWrOnly, .write = access != kORdOnly};
@@ -23,7 +23,7 @@ class PipeFile final : public File {
     Result<uint64_t> ioctl(uint32_t command, uint64_t argument) override;
     Result<uint64_t> control(int command, uint64_t argument) override;
     uint32_t poll(PollRegistrar* registrar) override;
-    Ref<Inode> inode() override { return Ref<Inode>(pipe_->inode()); }
+    Ref<Inode> inode() override { return Ref<Inode>(&pipe_->node()); }
     Attributes attributes() override;
     Result<core::String> description() override;
     const char* kind() const override { return kKind; }
