@@ -6,6 +6,7 @@
 
 #include "core/result.h"
 #include "core/types.h"
+#include "core/vector.h"
 
 namespace drivers {
 
@@ -32,6 +33,32 @@ class DmaMemory {
     std::byte* data_ = nullptr;
     PhysAddr physical_;
     unsigned order_ = 0;
+};
+
+// Cuts small pieces from pages; all are freed together.
+class DmaArena {
+  public:
+    struct Piece {
+        std::byte* data = nullptr;
+        PhysAddr physical;
+    };
+    // Zeroed, 64-byte aligned, physically contiguous. ENOMEM.
+    Result<Piece> take(size_t size) {
+        size = core::align_up(size, 64);
+        if (blocks_.empty() || size > blocks_.back().size() - used_) {
+            unsigned order = 0;
+            while ((kPageSize << order) < size) order++;
+            TRY(blocks_.push_back(TRY(DmaMemory::create(order))));
+            used_ = 0;
+        }
+        Piece piece{blocks_.back().data() + used_, blocks_.back().physical() + used_};
+        used_ += size;
+        return piece;
+    }
+
+  private:
+    core::Vector<DmaMemory> blocks_;
+    size_t used_ = 0;
 };
 
 }  // namespace drivers

@@ -1,37 +1,15 @@
-// Access to device registers: x86 ports and memory-mapped ones. The only file of drivers/ with inline assembly
-// but the power-off of last resort.
+// Access to device registers: x86 ports (arch/x86_64/registers.h) and memory-mapped ones.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "arch/x86_64/registers.h"
+
 namespace drivers {
 
-// SAFETY: port I/O touches no memory that the compiler knows of; "memory" keeps DMA buffers ordered before it.
-inline void out8(uint16_t port, uint8_t value) { asm volatile("outb %0, %1" ::"a"(value), "Nd"(port) : "memory"); }
-inline void out16(uint16_t port, uint16_t value) {
-    asm volatile("outw %0, %1" ::"a"(value), "Nd"(port) : "memory");
-}
-inline void out32(uint16_t port, uint32_t value) {
-    asm volatile("outl %0, %1" ::"a"(value), "Nd"(port) : "memory");
-}
-inline uint8_t in8(uint16_t port) {
-    uint8_t value;
-    asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-inline uint16_t in16(uint16_t port) {
-    uint16_t value;
-    asm volatile("inw %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-inline uint32_t in32(uint16_t port) {
-    uint32_t value;
-    asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-// SAFETY: `pause` has no effect but time.
-inline void cpu_relax() { asm volatile("pause" ::: "memory"); }
+using arch::in16, arch::in32, arch::in8, arch::out16, arch::out32, arch::out8;
+inline void cpu_relax() { arch::cpu_pause(); }
 
 // A window of memory-mapped registers. Accesses have exactly the width that is asked for.
 class Registers {

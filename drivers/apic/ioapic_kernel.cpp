@@ -40,8 +40,10 @@ constinit size_t g_count = 0;
 void initialize() {
     out8(0x21, 0xff);  // both 8259s: all lines masked
     out8(0xa1, 0xff);
-    if (!acpi::platform().madt) return;
-    for (const acpi::IoApicEntry& entry : acpi::platform().madt->io_apics) {
+    acpi::FixedList<acpi::IoApicEntry, 8> entries;
+    if (acpi::platform().madt) entries = acpi::platform().madt->io_apics;
+    else entries.add({PhysAddr(0xfec0'0000), 0});  // the architectural default (microvm without ACPI)
+    for (const acpi::IoApicEntry& entry : entries) {
         auto window = arch::map_mmio(entry.address, 0x20);
         if (!window) {
             klog::warn("ioapic: cannot map {}", entry.address);

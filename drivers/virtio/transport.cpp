@@ -39,16 +39,13 @@ void abandon(Transport& transport) {
     transport.set_status(0);
 }
 
-Result<Queue> Queue::create(Transport& transport, uint16_t number, uint16_t wanted_size) {
+Result<Queue> Queue::create(Transport& transport, uint16_t number, uint16_t wanted_size, DmaArena& arena) {
     uint16_t maximum = transport.maximum_queue_size(number);
     if (maximum == 0) return fail(Errno::kNoDev);
     uint16_t size = std::bit_floor(std::min(maximum, wanted_size));
-    size_t bytes = SplitRing::memory_size(size);
-    unsigned order = 0;
-    while ((kPageSize << order) < bytes) order++;
+    DmaArena::Piece memory = TRY(arena.take(SplitRing::memory_size(size)));
     Queue queue;
-    queue.memory_ = TRY(DmaMemory::create(order));
-    TRY(queue.ring.initialize(queue.memory_.data(), queue.memory_.physical(), size));
+    TRY(queue.ring.initialize(memory.data, memory.physical, size));
     TRY(transport.enable_queue(number, queue.ring));
     queue.transport_ = &transport;
     queue.number_ = number;

@@ -72,8 +72,9 @@ void abandon(Transport& transport);
 // One virtqueue: its ring, the memory of it, and its number.
 class Queue {
   public:
-    // At most `wanted_size` entries. ENODEV: the device has no such queue. ENOMEM.
-    static Result<Queue> create(Transport& transport, uint16_t number, uint16_t wanted_size);
+    // At most `wanted_size` entries, in memory of `arena`, which must outlive the device's use of the queue.
+    // ENODEV: the device has no such queue. ENOMEM.
+    static Result<Queue> create(Transport& transport, uint16_t number, uint16_t wanted_size, DmaArena& arena);
     Queue() = default;
     Queue(Queue&&) = default;
     Queue& operator=(Queue&&) = default;
@@ -88,7 +89,6 @@ class Queue {
   private:
     Transport* transport_ = nullptr;
     uint16_t number_ = 0;
-    DmaMemory memory_;
 };
 
 }  // namespace drivers::virtio
