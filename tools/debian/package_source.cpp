@@ -13,6 +13,12 @@ namespace tool {
 
 namespace {
 
+/// What the resolver takes as installed. Our roots have the merged /usr already; otherwise apt would choose the
+/// package `usrmerge`, which converts a system, and with it perl.
+constexpr const char* kStatus =
+    "Package: usr-is-merged\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\nVersion: 37\n"
+    "Maintainer: none\nDescription: /usr is merged\n\n";
+
 std::string percent_decode(std::string_view text) {
     std::string decoded;
     for (size_t i = 0; i < text.size(); ++i) {
@@ -54,11 +60,11 @@ std::vector<std::string> PackageSource::apt(const std::vector<std::string>& argu
     const fs::path home = cache_ / "apt";
     fs::create_directories(home / "archives" / "partial");
     fs::create_directories(home / "lists" / "partial");
-    if (!fs::exists(home / "status")) write_file(home / "status", "");
+    write_file(home / "installed", kStatus);
     std::vector<std::string> command = {"apt-get",
                                         "-qq",
                                         "-o", "Dir::State=" + home.string(),
-                                        "-o", "Dir::State::status=" + (home / "status").string(),
+                                        "-o", "Dir::State::status=" + (home / "installed").string(),
                                         "-o", "Dir::Cache=" + home.string(),
                                         "-o", "Acquire::Languages=none",
                                         "-o", "Acquire::Retries=2",
