@@ -137,6 +137,11 @@ class AddressSpace final : public core::RefCounted {
 
   private:
     explicit AddressSpace(std::unique_ptr<State> state);
+    template <typename Access>
+    Result<void> access_memory(UserAddr address, size_t size, AccessKind kind, bool force, Access access);
+    Result<void> populate_checked(UserRange pages, bool write);
+    Result<void> remove_from_files(UserRange pages);
+    static void deactivate_loaded(unsigned cpu);
     std::unique_ptr<State> state_;
 };
 

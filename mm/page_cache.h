@@ -79,6 +79,7 @@ class PageCache {
     uint64_t capacity() const { return uint64_t{1} << (kBits * height_); }
     Pfn lookup_locked(uint64_t index) const;  // Pfn(0): absent
     Result<void> insert_locked(uint64_t index, Pfn frame);
+    Result<Pfn> get_locked(uint64_t index, Intent intent, bool& replaces);
     // Frees the pages [first, end) below `slot`; true if the slot became empty.
     bool erase_locked(uintptr_t& slot, unsigned height, uint64_t base, uint64_t first, uint64_t end);
     enum class PrivateCopies : bool { kKeep, kUnmap };

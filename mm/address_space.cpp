@@ -1,0 +1,198 @@
+// Life of an address space, its top-level tables, and access from outside.
+#include "mm/address_space.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/panic.h"
+#include "mm/address_space_state.h"
+
+namespace mm {
+
+using State = AddressSpace::State;
+
+namespace {
+
+// What a processor has in CR3, and its spare top-level table for when memory is short. Touched by that processor
+// only.
+struct Processor {
+    AddressSpace::State* loaded = nullptr;
+    Pfn spare;
+};
+Processor g_processors[arch::kMaxCpus];
+
+void leave(State& state, unsigned cpu) {
+    state.loaded_on.fetch_and(~(uint64_t{1} << cpu), std::memory_order_release);
+    core::SpinGuard guard(state.lock);
+    state.tables.forget_spare(cpu);
+}
+
+}  // namespace
+
+AddressSpace::State::~State() {
+    vmas.clear_and_dispose([](Vma* vma) {
+        if (vma->object) vma->object->page_cache().remove_mapping(*vma);
+        delete vma;
+    });
+}
+
+AddressSpace::AddressSpace(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+AddressSpace::~AddressSpace() {
+    deactivate();
+    ASSERT(state_->loaded_on.load() == 0);
+}
+
+Result<core::Ref<AddressSpace>> AddressSpace::create(Model model) {
+    auto state = TRY(core::make<State>(model));
+    AddressSpace* space = new (std::nothrow) AddressSpace(std::move(state));
+    if (!space) return fail(Errno::kNoMem);
+    return core::Ref<AddressSpace>::adopt(space);
+}
+
+Model AddressSpace::model() const { return state_->tables.model(); }
+
+void AddressSpace::activate() {
+    unsigned cpu = arch::this_cpu();
+    Processor& processor = g_processors[cpu];
+    State& state = *state_;
+    if (processor.loaded == &state) return;
+    if (processor.spare == Pfn()) {
+        auto spare = allocate_table();
+        if (!spare) PANIC("no memory for a processor's spare top-level table");
+        processor.spare = *spare;
+    }
+    State* before = processor.loaded;
+    // The spare is in CR3 now: the kernel's own table takes over while it is rewritten.
+    if (before && before->tables.top(cpu) == processor.spare) {
+        deactivate_loaded(cpu);
+        before = nullptr;
+    }
+    {
+        core::SpinGuard guard(state.lock);
+        if (state.tables.top(cpu) == Pfn() && !state.tables.make_top(cpu)) {
+            state.tables.adopt_spare(cpu, processor.spare);
+        }
+        // From here on, changes of the tables are flushed on this processor too.
+        state.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
+    }
+    arch::load_top_table(state.tables.top(cpu).address());
+    processor.loaded = &state;
+    if (before) before->loaded_on.fetch_and(~(uint64_t{1} << cpu), std::memory_order_release);
+}
+
+void AddressSpace::deactivate_loaded(unsigned cpu) {
+    State* state = std::exchange(g_processors[cpu].loaded, nullptr);
+    arch::load_kernel_table();
+    leave(*state, cpu);
+}
+
+void AddressSpace::deactivate() {
+    unsigned cpu = arch::this_cpu();
+    if (g_processors[cpu].loaded == state_.get()) deactivate_loaded(cpu);
+}
+
+// --- access from outside -------------------------------------------------------------------------------------
+
+template <typename Access>
+Result<void> AddressSpace::access_memory(UserAddr address, size_t size, AccessKind kind, bool force, Access access) {
+    while (size > 0) {
+        State::Replacement replacement;
+        {
+            SpaceGuard guard(*state_);
+            while (size > 0) {
+                if (address.value() >= core::kUserEnd) return fail(Errno::kFault);
+                PageEntry entry = state_->tables.entry(address);
+                bool ready = entry.is_present() && (kind != AccessKind::kWrite || entry.is_writable());
+                if (!ready) {
+                    auto result = state_->fault_locked(address, kind, force ? State::Force::kYes : State::Force::kNo,
+                                                       replacement);
+                    if (replacement.object) break;
+                    if (!result) return fail(Errno::kFault);
+                    entry = state_->tables.entry(address);
+                }
+                size_t part = std::min(size, kPageSize - address.page_offset());
+                access(static_cast<std::byte*>(to_pointer(entry.frame())) + address.page_offset(), part);
+                address += part;
+                size -= part;
+            }
+        }
+        if (replacement.object && !State::replace(replacement)) return fail(Errno::kFault);
+    }
+    return {};
+}
+
+Result<void> AddressSpace::read_memory(UserAddr source, std::span<std::byte> destination) {
+    std::byte* to = destination.data();
+    return access_memory(source, destination.size(), AccessKind::kRead, false, [&](std::byte* page, size_t size) {
+        std::memcpy(to, page, size);
+        to += size;
+    });
+}
+
+Result<void> AddressSpace::write_memory(UserAddr destination, std::span<const std::byte> source, bool force) {
+    const std::byte* from = source.data();
+    return access_memory(destination, source.size(), AccessKind::kWrite, force, [&](std::byte* page, size_t size) {
+        std::memcpy(page, from, size);
+        from += size;
+    });
+}
+
+Result<AddressSpace::FutexKey> AddressSpace::futex_key(UserAddr address, Sharing sharing) {
+    if (sharing == Sharing::kPrivate) return FutexKey{this, address.value()};
+    SpaceGuard guard(*state_);
+    Vma* vma = state_->containing(address);
+    if (!vma || !vma->accessible()) return fail(Errno::kFault);
+    if (!vma->is_shared()) return FutexKey{this, address.value()};
+    return FutexKey{&vma->object->page_cache(), (vma->index_of(address) << core::kPageShift) + address.page_offset()};
+}
+
+// --- statistics ----------------------------------------------------------------------------------------------
+
+void AddressSpace::for_each_map(void (*visit)(void* context, const MapLine& line), void* context) {
+    SpaceGuard guard(*state_);
+    for (const Vma& vma : state_->vmas) {
+        MapLine line{vma.range, vma.protection, vma.sharing, 0, 0, 0, vma.label};
+        if (vma.object) {
+            line.offset = vma.first_index << core::kPageShift;
+            line.device = vma.object->map_device();
+            line.inode = vma.object->map_inode_number();
+            if (line.name.empty()) line.name = vma.object->map_name();
+        }
+        visit(context, line);
+    }
+}
+
+AddressSpace::Sizes AddressSpace::sizes() {
+    SpaceGuard guard(*state_);
+    const State& state = *state_;
+    Sizes sizes{.total_pages = state.mapped,
+                .resident_pages = state.anonymous_resident + state.file_resident,
+                .shared_pages = state.file_resident,
+                .text_pages = 0,
+                .data_pages = state.data,
+                .stack_pages = 0,
+                .locked_pages = state.locked};
+    for (const Vma& vma : state.vmas) {
+        if (vma.object && vma.protection.execute && !vma.protection.write) sizes.text_pages += vma.pages();
+        if (vma.grows_down) sizes.stack_pages += vma.pages();
+    }
+    return sizes;
+}
+
+uint64_t AddressSpace::mapped_pages(UserRange range) {
+    SpaceGuard guard(*state_);
+    uint64_t pages = 0;
+    for (Vma* vma = state_->find(range.start); vma && vma->range.start < range.end; vma = state_->next(*vma)) {
+        UserAddr start = std::max(range.start, vma->range.start), end = std::min(range.end, vma->range.end);
+        pages += (end - start) >> core::kPageShift;
+    }
+    return pages;
+}
+
+uint64_t AddressSpace::data_pages() {
+    SpaceGuard guard(*state_);
+    return state_->data;
+}
+
+}  // namespace mm

@@ -1,0 +1,132 @@
+// What an address space is made of. Included by mm/'s own sources only.
+#pragma once
+
+#include <atomic>
+
+#include "mm/address_space.h"
+#include "mm/flush_batch.h"
+#include "mm/page_tables.h"
+#include "mm/vma.h"
+
+namespace mm {
+
+// Linux's stack_guard_gap: 256 pages stay free below a VMA that grows down.
+inline constexpr uint64_t kStackGuardGap = 256 * kPageSize;
+// Linux's default vm.max_map_count.
+inline constexpr unsigned kMaxVmas = 65530;
+
+struct AddressSpace::State {
+    explicit State(Model model) : tables(model) {}
+    ~State();
+
+    // Guards everything below but `loaded_on`. A second space's lock (fork's child) is taken after its parent's.
+    core::Spinlock lock{core::Rank::kAddressSpace};
+    VmaTree vmas;
+    DeadVmas dead;              // deleted by SpaceGuard after the lock is released
+    Vma* last_found = nullptr;  // what find() found last
+    unsigned vma_count = 0;
+    PageTables tables;
+    std::atomic<uint64_t> loaded_on{0};  // processors whose CR3 points to a top table of this space
+
+    UserAddr mmap_top{core::align_down(core::kUserEnd - (uint64_t{128} << 20), kPageSize)};
+    // No page between here and mmap_top is free: where the search for a gap starts.
+    UserAddr gap_hint = mmap_top;
+    UserAddr stack_top;
+    uint64_t stack_limit = 8 << 20;
+    UserAddr break_start, break_now;
+    bool lock_future = false, lock_future_on_fault = false;
+
+    // In pages.
+    uint64_t mapped = 0, locked = 0, data = 0, anonymous_resident = 0, file_resident = 0;
+
+    // --- vma_tree.cpp: no function below takes the lock; the caller holds it.
+    // The first VMA that ends after `address`; null.
+    Vma* find(UserAddr address);
+    // The VMA that contains `address`; null.
+    Vma* containing(UserAddr address) {
+        Vma* vma = find(address);
+        return vma && vma->range.start <= address ? vma : nullptr;
+    }
+    Vma* next(Vma& vma);
+    Vma* previous(Vma& vma);
+    void insert(Vma& vma);
+    // Out of the tree; deleted when the lock is released.
+    void remove(Vma& vma);
+    // Makes `address` a boundary between VMAs. ENOMEM.
+    Result<void> split_at(UserAddr address);
+    // Joins neighbours that have become alike, from the VMA before range.start to the one after range.end.
+    void merge_around(UserRange range);
+    // Is the whole range free, guard gaps of stacks included?
+    bool is_free(UserRange range);
+    // The highest free place for `size` bytes below mmap_top, else any. ENOMEM.
+    Result<UserAddr> find_gap(uint64_t size);
+    // Counts a VMA's pages (sign +1) or uncounts them (-1), before and after changes of its attributes.
+    void account(const Vma& vma, int sign);
+    // Removes pages and VMAs of a range. ENOMEM: nothing has changed.
+    Result<void> unmap_locked(UserRange range);
+    // All of [start, end) is mapped.
+    bool is_mapped(UserRange range);
+
+    // --- zap.cpp
+    enum class Zap : uint8_t { kAll, kFilePagesOnly };
+    // Empties the entries of a range; pages go when the batch runs.
+    void zap(UserRange range, Zap what, FlushBatch& batch);
+    // Applies a VMA's protection to the entries of a range of it.
+    void reprotect(const Vma& vma, UserRange range, FlushBatch& batch);
+    // Moves the entries of a range of pages; the destination has none. ENOMEM: nothing has moved.
+    Result<void> move_entries(UserRange source, UserAddr destination, FlushBatch& batch);
+
+    // --- fault.cpp
+    // Resolves a fault. `retry`: a page must be replaced in its file first; the caller releases the lock, calls
+    // replace(), and comes again.
+    struct Replacement {
+        core::Ref<Mappable> object;
+        uint64_t index = 0;
+    };
+    using FaultResult = std::expected<void, FaultError>;
+    static FaultResult replace(Replacement& replacement);
+    enum class Force : bool { kNo, kYes };  // ignore that the VMA is not writable (debuggers, exec)
+    FaultResult fault_locked(UserAddr address, AccessKind kind, Force force, Replacement& replacement);
+    FaultResult fault_in_vma(Vma& vma, UserAddr page, AccessKind kind, Replacement& replacement);
+    FaultResult fault_anonymous(Vma& vma, UserAddr page, AccessKind kind, PageTable& leaf);
+    FaultResult fault_file(Vma& vma, UserAddr page, AccessKind kind, PageTable& leaf, Replacement& replacement);
+    FaultResult copy_on_write(Vma& vma, UserAddr page, PageTable& leaf, PageEntry old);
+    void fault_around(Vma& vma, UserAddr page, PageTable& leaf);
+    // The VMA to be grown down to `address` if there is one. Null: no mapping there.
+    Vma* grow_stack(UserAddr address);
+    void populate_locked(UserRange range, Replacement& replacement);
+
+    void count_resident(const Frame& frame, int64_t pages) {
+        if (frame.state == Frame::State::kAnonymous) anonymous_resident += static_cast<uint64_t>(pages);
+        else if (&frame != &frame_of(zero_frame())) file_resident += static_cast<uint64_t>(pages);
+    }
+};
+
+// The lock for a scope, and the deletion of unmapped VMAs after it: dropping the last reference of a file runs
+// code of fs/, which may take locks of lower ranks.
+class SpaceGuard {
+  public:
+    explicit SpaceGuard(AddressSpace::State& state) : state_(state) { state_.lock.lock(); }
+    SpaceGuard(const SpaceGuard&) = delete;
+    ~SpaceGuard() { release(); }
+    // Unlocks, deletes, locks again.
+    void cycle() {
+        release();
+        state_.lock.lock();
+        held_ = true;
+    }
+    void release() {
+        if (!held_) return;
+        held_ = false;
+        DeadVmas dead;
+        dead.swap(state_.dead);
+        state_.lock.unlock();
+        dead.clear_and_dispose([](Vma* vma) { delete vma; });
+    }
+
+  private:
+    AddressSpace::State& state_;
+    bool held_ = true;
+};
+
+}  // namespace mm

@@ -1,0 +1,165 @@
+#include "mm/page_tables.h"
+
+#include <bit>
+
+#include "arch/x86_64/page_ops.h"
+#include "arch/x86_64/top_table.h"
+#include "core/panic.h"
+#include "mm/flush_batch.h"
+
+namespace mm {
+
+namespace {
+PageTable* table_of(PageEntry entry) { return to_pointer<PageTable>(entry.frame()); }
+Frame& frame_of_table(const PageTable& table) { return frame_of(Pfn(to_physical(&table))); }
+}  // namespace
+
+Result<Pfn> allocate_table() { return allocate_frame(Fill::kZeroed, Frame::State::kPageTable); }
+
+void PageTables::set(PageTable& table, unsigned index, PageEntry entry) {
+    bool was_empty = table.get(index).is_empty();
+    table.set(index, entry);
+    if (was_empty != entry.is_empty()) frame_of_table(table).index += was_empty ? 1 : uint64_t(-1);
+}
+
+PageTable* PageTables::walk(uint64_t address, unsigned& missing) const {
+    PageEntry entry = master_[arch::table_index(address, 4)];
+    for (unsigned level = 4;; ) {
+        if (!entry.is_present()) {
+            missing = level;
+            return nullptr;
+        }
+        PageTable* table = table_of(entry);
+        if (--level == arch::kLeafLevel) return table;
+        entry = table->get(arch::table_index(address, level));
+    }
+}
+
+PageTable* PageTables::find_leaf(UserAddr address) const {
+    PageEntry entry = master_[arch::table_index(address.value(), 4)];
+    if (!entry.is_present()) return nullptr;
+    entry = table_of(entry)->get(arch::table_index(address.value(), 3));
+    if (!entry.is_present()) return nullptr;
+    entry = table_of(entry)->get(arch::table_index(address.value(), 2));
+    return entry.is_present() ? table_of(entry) : nullptr;
+}
+
+Result<PageTable*> PageTables::make_leaf(UserAddr address) {
+    if (PageTable* leaf = find_leaf(address)) [[likely]] return leaf;
+    unsigned slot = arch::table_index(address.value(), 4);
+    if (!master_[slot].is_present()) set_top_entry(slot, PageEntry::user_table(TRY(allocate_table())));
+    PageTable* table = table_of(master_[slot]);
+    for (unsigned level = 3; level > arch::kLeafLevel; level--) {
+        unsigned index = arch::table_index(address.value(), level);
+        if (!table->get(index).is_present()) set(*table, index, PageEntry::user_table(TRY(allocate_table())));
+        table = table_of(table->get(index));
+    }
+    return table;
+}
+
+void PageTables::drop_if_empty(UserAddr address, FlushBatch& batch) {
+    // tables[n] is the table of level n on the path to `address`.
+    PageTable* tables[4] = {};
+    unsigned slot = arch::table_index(address.value(), 4);
+    PageEntry entry = master_[slot];
+    unsigned lowest = 4;
+    while (entry.is_present() && lowest > arch::kLeafLevel) {
+        tables[--lowest] = table_of(entry);
+        entry = tables[lowest]->get(arch::table_index(address.value(), lowest));
+    }
+    for (unsigned level = lowest; level <= 3; level++) {
+        if (frame_of_table(*tables[level]).index != 0) return;
+        Pfn frame(to_physical(tables[level]));
+        if (level == 3) set_top_entry(slot, PageEntry());
+        else set(*tables[level + 1], arch::table_index(address.value(), level + 1), PageEntry());
+        batch.stale(address);
+        batch.release(frame);
+    }
+}
+
+void PageTables::set_top_entry(unsigned slot, PageEntry entry) {
+    master_[slot] = entry;
+    uint64_t bit = uint64_t{1} << (slot % 64);
+    if (entry.is_empty()) used_slots_[slot / 64] &= ~bit;
+    else used_slots_[slot / 64] |= bit;
+    for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) {
+        to_pointer<PageTable>(tops_[std::countr_zero(cpus)])->set(slot, entry);
+    }
+}
+
+void PageTables::fill_top(Pfn top, unsigned cpu) const {
+    PageTable* table = to_pointer<PageTable>(top);
+    for (unsigned word = 0; word < 4; word++) {
+        for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
+            unsigned slot = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
+            table->set(slot, master_[slot]);
+        }
+    }
+    uint64_t hidden = model_ == arch::Model::kConfined ? PageEntry::kUser : 0;
+    for (unsigned slot = arch::kFirstKernelSlot; slot < arch::kTableEntries; slot++) {
+        if (slot == arch::kProcessorSlot || slot == arch::kExposedSlot) continue;
+        uint64_t raw = arch::kernel_top_entry(slot);
+        table->set(slot, PageEntry(raw).without(hidden));
+    }
+    bool isolated = model_ != arch::Model::kConfined;
+    for (unsigned slot : {arch::kProcessorSlot, arch::kExposedSlot}) {
+        table->set(slot, PageEntry(arch::processor_top_entry(slot, cpu, isolated)));
+    }
+}
+
+Result<Pfn> PageTables::make_top(unsigned cpu) {
+    if (tops_[cpu] != Pfn()) return tops_[cpu];
+    Pfn top = TRY(allocate_table());
+    fill_top(top, cpu);
+    tops_[cpu] = top;
+    top_cpus_ |= uint64_t{1} << cpu;
+    return top;
+}
+
+void PageTables::adopt_spare(unsigned cpu, Pfn spare) {
+    ASSERT(tops_[cpu] == Pfn());
+    arch::zero_words(to_pointer(spare), arch::kFirstKernelSlot);
+    fill_top(spare, cpu);
+    tops_[cpu] = spare;
+    top_cpus_ |= uint64_t{1} << cpu;
+    spare_cpus_ |= uint64_t{1} << cpu;
+}
+
+void PageTables::forget_spare(unsigned cpu) {
+    uint64_t bit = uint64_t{1} << cpu;
+    if (!(spare_cpus_ & bit)) return;
+    spare_cpus_ &= ~bit;
+    top_cpus_ &= ~bit;
+    tops_[cpu] = Pfn();
+}
+
+// Drops one parent of the table that `entry` (of a table of level + 1) leads to.
+void PageTables::free_subtree(PageEntry entry, unsigned level) {
+    Frame& frame = frame_of(entry.frame());
+    if (frame.references.load(std::memory_order_acquire) > 1) {
+        if (frame.references.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+        frame.references.store(1, std::memory_order_relaxed);
+    }
+    PageTable* table = table_of(entry);
+    uint64_t left = frame.index;
+    for (unsigned i = 0; left > 0; i++) {
+        PageEntry child = table->get(i);
+        if (child.is_empty()) continue;
+        left--;
+        if (level > arch::kLeafLevel) free_subtree(child, level - 1);
+        else if (child.has_frame()) unref_frame(child.frame());
+    }
+    free_frame(entry.frame());
+}
+
+PageTables::~PageTables() {
+    for (unsigned word = 0; word < 4; word++) {
+        for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
+            free_subtree(master_[word * 64 + static_cast<unsigned>(std::countr_zero(bits))], 3);
+        }
+    }
+    ASSERT(spare_cpus_ == 0);
+    for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) free_frame(tops_[std::countr_zero(cpus)]);
+}
+
+}  // namespace mm

@@ -1,0 +1,92 @@
+// The page tables of one space's lower half.
+//
+// The master is an array of the 256 lower top-level entries; every top-level table (one per processor that ran
+// the space) gets a copy, and changes of the master are made in all of them at once. A table page's Frame
+// counts its parents in `references` and its non-empty entries in `index`, so that an empty table can go at
+// once. Only the leaf level maps pages. The owner's lock is held in all functions.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "arch/x86_64/page_table.h"
+#include "core/result.h"
+#include "core/types.h"
+#include "mm/frames.h"
+
+namespace mm {
+
+using arch::PageEntry;
+using arch::PageTable;
+
+class FlushBatch;
+
+class PageTables {
+  public:
+    explicit PageTables(arch::Model model) : model_(model) {}
+    // Frees all tables; pages that they still map lose a reference. No processor has it loaded.
+    ~PageTables();
+    PageTables(const PageTables&) = delete;
+
+    // The leaf table that covers `address`; null if there is none.
+    PageTable* find_leaf(UserAddr address) const;
+    // Same, made if absent. ENOMEM; empty middle tables may then remain.
+    Result<PageTable*> make_leaf(UserAddr address);
+    // Frees the leaf table that covers `address`, and those above it, as far as they are empty.
+    void drop_if_empty(UserAddr address, FlushBatch& batch);
+
+    PageEntry entry(UserAddr address) const {
+        PageTable* leaf = find_leaf(address);
+        return leaf ? leaf->get(arch::table_index(address.value(), arch::kLeafLevel)) : PageEntry();
+    }
+    // Stores an entry and keeps the table's count of non-empty ones.
+    static void set(PageTable& table, unsigned index, PageEntry entry);
+
+    // Calls visit(PageTable& leaf, UserAddr base, unsigned first, unsigned end) for each leaf table with entries
+    // in the range: entries first to end - 1 belong to it, `base` is the address of entry 0. `visit` may empty
+    // the table but not free it.
+    template <typename Visit>
+    void for_each_leaf(UserRange range, Visit visit) const {
+        uint64_t address = range.start.value(), end = range.end.value();
+        while (address < end) {
+            unsigned missing = 0;
+            PageTable* leaf = walk(address, missing);
+            uint64_t span = arch::entry_span(missing ? missing : 2);
+            uint64_t base = core::align_down(address, span), next = base + span;
+            if (leaf) {
+                visit(*leaf, UserAddr(base), arch::table_index(address, 1),
+                      static_cast<unsigned>((std::min(next, end) - base) >> core::kPageShift));
+            }
+            address = next;
+        }
+    }
+
+    // The top-level table of processor `cpu`. ENOMEM.
+    Result<Pfn> make_top(unsigned cpu);
+    // Uses `spare` as this processor's top-level table until forget_spare().
+    void adopt_spare(unsigned cpu, Pfn spare);
+    void forget_spare(unsigned cpu);
+    Pfn top(unsigned cpu) const { return tops_[cpu]; }  // Pfn(0): none
+
+    arch::Model model() const { return model_; }
+
+  private:
+    friend class PageTableWalker;  // tests
+    // The leaf table, or null and in `missing` the level of the empty entry.
+    PageTable* walk(uint64_t address, unsigned& missing) const;
+    void set_top_entry(unsigned slot, PageEntry entry);
+    void fill_top(Pfn top, unsigned cpu) const;
+    static void free_subtree(PageEntry entry, unsigned level);
+
+    arch::Model model_;
+    uint64_t spare_cpus_ = 0;   // processors whose top table is the processor's own spare
+    uint64_t top_cpus_ = 0;     // processors that have a top table
+    uint64_t used_slots_[4] = {};
+    PageEntry master_[arch::kFirstKernelSlot];
+    Pfn tops_[arch::kMaxCpus];
+};
+
+// One table page, empty, with one parent. ENOMEM.
+Result<Pfn> allocate_table();
+
+}  // namespace mm

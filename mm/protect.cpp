@@ -1,0 +1,152 @@
+// mprotect(2), mlock(2) and relatives: attributes of ranges.
+#include <algorithm>
+
+#include "mm/address_space_state.h"
+
+namespace mm {
+
+using State = AddressSpace::State;
+
+namespace {
+
+// Cuts each VMA of the range to its part within, checks it, changes it; joins equal neighbours at the end. Stops
+// at the first error with a prefix done, as Linux does. ENOMEM for holes and for lack of memory.
+template <typename Change>
+Result<void> change_vmas(State& state, UserRange range, Change change) {
+    UserAddr address = range.start;
+    Result<void> result;
+    while (address < range.end) {
+        Vma* vma = state.containing(address);
+        if (!vma) {
+            result = fail(Errno::kNoMem);
+            break;
+        }
+        UserRange part{address, std::min(vma->range.end, range.end)};
+        result = change(*vma, part);
+        if (!result) break;
+        address = part.end;
+    }
+    state.merge_around(range);
+    return result;
+}
+
+// The VMA of exactly `part`, split off. ENOMEM.
+Result<Vma*> isolate(State& state, UserRange part) {
+    TRY(state.split_at(part.start));
+    TRY(state.split_at(part.end));
+    return state.containing(part.start);
+}
+
+Result<UserRange> whole_pages(UserRange range) {
+    UserRange pages{range.start.page_down(), range.end.page_up()};
+    if (pages.end < pages.start || range.end < range.start) return fail(Errno::kInval);
+    return pages;
+}
+
+}  // namespace
+
+Result<void> AddressSpace::protect(UserRange range, Protection protection, Extend extend) {
+    if (range.start.page_offset() != 0) return fail(Errno::kInval);
+    range.end = range.end.page_up();
+    if (range.start == range.end) return {};
+    if (range.end < range.start || range.end.value() > core::kUserEnd) return fail(Errno::kNoMem);
+    SpaceGuard guard(*state_);
+    State& state = *state_;
+    if (extend == Extend::kToStart) {
+        Vma* vma = state.find(range.start);
+        if (!vma || vma->range.start >= range.end) return fail(Errno::kNoMem);
+        if (!vma->grows_down) return fail(Errno::kInval);
+        range.start = vma->range.start;
+    }
+    FlushBatch batch(state.loaded_on);
+    return change_vmas(state, range, [&](Vma& found, UserRange part) -> Result<void> {
+        const Protection& maximum = found.max_protection;
+        if ((protection.read && !maximum.read) || (protection.write && !maximum.write) ||
+            (protection.execute && !maximum.execute)) {
+            return fail(Errno::kAcces);
+        }
+        if (found.protection == protection) return {};
+        if (protection.write && !found.protection.write && !found.is_shared() && !found.no_reserve &&
+            (part.size() >> core::kPageShift) > memory_statistics().total_pages) {
+            return fail(Errno::kNoMem);
+        }
+        Vma& vma = *TRY(isolate(state, part));
+        state.account(vma, -1);
+        vma.protection = protection;
+        state.account(vma, +1);
+        state.reprotect(vma, part, batch);
+        return {};
+    });
+}
+
+Result<void> AddressSpace::lock_memory(UserRange range, LockMode mode) {
+    UserRange pages = TRY(whole_pages(range));
+    if (pages.empty()) return {};
+    {
+        SpaceGuard guard(*state_);
+        TRY(change_vmas(*state_, pages, [&](Vma& found, UserRange part) -> Result<void> {
+            bool on_fault = mode == LockMode::kOnFault;
+            if (found.locked && found.lock_on_fault == on_fault) return {};
+            Vma& vma = *TRY(isolate(*state_, part));
+            state_->account(vma, -1);
+            vma.locked = true;
+            vma.lock_on_fault = on_fault;
+            state_->account(vma, +1);
+            return {};
+        }));
+    }
+    if (mode == LockMode::kNow) {
+        populate(pages);
+        // mlock(2), ENOMEM: PROT_NONE pages cannot be made present.
+        SpaceGuard guard(*state_);
+        for (Vma* vma = state_->find(pages.start); vma && vma->range.start < pages.end; vma = state_->next(*vma)) {
+            if (!vma->accessible()) return fail(Errno::kNoMem);
+        }
+    }
+    return {};
+}
+
+Result<void> AddressSpace::unlock_memory(UserRange range) {
+    UserRange pages = TRY(whole_pages(range));
+    SpaceGuard guard(*state_);
+    return change_vmas(*state_, pages, [&](Vma& found, UserRange part) -> Result<void> {
+        if (!found.locked) return {};
+        Vma& vma = *TRY(isolate(*state_, part));
+        state_->account(vma, -1);
+        vma.locked = vma.lock_on_fault = false;
+        state_->account(vma, +1);
+        return {};
+    });
+}
+
+Result<void> AddressSpace::lock_all(bool current, bool future, LockMode mode) {
+    bool on_fault = mode == LockMode::kOnFault;
+    {
+        SpaceGuard guard(*state_);
+        state_->lock_future = future;
+        state_->lock_future_on_fault = future && on_fault;
+        if (!current) return {};
+        for (Vma& vma : state_->vmas) {
+            state_->account(vma, -1);
+            vma.locked = true;
+            vma.lock_on_fault = on_fault;
+            state_->account(vma, +1);
+        }
+        state_->merge_around({UserAddr(0), UserAddr(core::kUserEnd)});
+    }
+    if (!on_fault) populate({UserAddr(0), UserAddr(core::kUserEnd)});
+    return {};
+}
+
+void AddressSpace::unlock_all() {
+    SpaceGuard guard(*state_);
+    state_->lock_future = state_->lock_future_on_fault = false;
+    for (Vma& vma : state_->vmas) {
+        state_->account(vma, -1);
+        vma.locked = vma.lock_on_fault = false;
+        state_->account(vma, +1);
+    }
+    state_->merge_around({UserAddr(0), UserAddr(core::kUserEnd)});
+}
+
+}  // namespace mm

@@ -1,0 +1,167 @@
+// The VMAs of a space as an ordered set: look-up, splitting, joining, free places.
+#include <algorithm>
+
+#include "mm/address_space_state.h"
+
+namespace mm {
+
+using State = AddressSpace::State;
+
+Vma* State::find(UserAddr address) {
+    if (last_found && last_found->range.contains(address)) return last_found;
+    auto above = vmas.upper_bound(address, Vma::Order());  // the first that starts after `address`
+    if (above != vmas.begin()) {
+        Vma& below = *std::prev(above);
+        if (below.range.end > address) return last_found = &below;
+    }
+    return above == vmas.end() ? nullptr : &*above;
+}
+
+Vma* State::next(Vma& vma) {
+    auto it = std::next(vmas.iterator_to(vma));
+    return it == vmas.end() ? nullptr : &*it;
+}
+
+Vma* State::previous(Vma& vma) {
+    auto it = vmas.iterator_to(vma);
+    return it == vmas.begin() ? nullptr : &*std::prev(it);
+}
+
+void State::account(const Vma& vma, int sign) {
+    uint64_t pages = sign > 0 ? vma.pages() : uint64_t{0} - vma.pages();
+    mapped += pages;
+    if (vma.locked) locked += pages;
+    if (vma.is_data()) data += pages;
+}
+
+void State::insert(Vma& vma) {
+    vma.space = this;
+    vmas.insert(vma);
+    vma_count++;
+    account(vma, +1);
+    if (vma.object) vma.object->page_cache().add_mapping(vma);
+}
+
+void State::remove(Vma& vma) {
+    if (last_found == &vma) last_found = nullptr;
+    account(vma, -1);
+    if (vma.object) vma.object->page_cache().remove_mapping(vma);
+    vmas.erase(vmas.iterator_to(vma));
+    vma_count--;
+    // Guard gaps of stacks move with them: look again from just above what became free.
+    UserAddr top = std::min(mmap_top, vma.range.end);
+    if (gap_hint < top) gap_hint = top;
+    dead.push_back(vma);
+}
+
+Result<void> State::split_at(UserAddr address) {
+    Vma* vma = containing(address);
+    if (!vma || vma->range.start == address) return {};
+    if (vma_count >= kMaxVmas) return fail(Errno::kNoMem);
+    Vma* upper = new (std::nothrow) Vma;
+    if (!upper) return fail(Errno::kNoMem);
+    upper->copy_attributes(*vma);
+    upper->range = {address, vma->range.end};
+    upper->first_index = vma->index_of(address);
+    account(*vma, -1);
+    vma->range.end = address;
+    account(*vma, +1);
+    insert(*upper);
+    return {};
+}
+
+void State::merge_around(UserRange range) {
+    Vma* vma = find(range.start);
+    if (!vma) return;
+    if (Vma* before = previous(*vma)) vma = before;
+    while (Vma* after = next(*vma)) {
+        if (vma->range.end > range.end) return;
+        if (!vma->joins(*after)) {
+            vma = after;
+            continue;
+        }
+        UserAddr end = after->range.end;
+        bool own_pages = after->has_own_pages;
+        UserAddr hint = gap_hint;
+        remove(*after);
+        gap_hint = hint;
+        account(*vma, -1);
+        vma->range.end = end;
+        vma->has_own_pages |= own_pages;
+        account(*vma, +1);
+    }
+}
+
+bool State::is_free(UserRange range) {
+    Vma* vma = find(range.start);
+    if (vma) {
+        uint64_t gap = vma->grows_down ? kStackGuardGap : 0;
+        if (vma->range.start < range.end || vma->range.start - range.end < gap) return false;
+    }
+    return true;
+}
+
+Result<UserAddr> State::find_gap(uint64_t size) {
+    // Top down. `ceiling` is the end of the candidate gap.
+    UserAddr ceiling = gap_hint;
+    bool hint_holds = true;  // no free page seen so far
+    auto it = vmas.lower_bound(ceiling, Vma::Order());
+    auto lower_ceiling = [](UserAddr ceiling, const Vma& above) {
+        uint64_t start = above.range.start.value();
+        if (above.grows_down) start = start > kStackGuardGap ? start - kStackGuardGap : 0;
+        return std::min(ceiling, UserAddr(start));
+    };
+    if (it != vmas.end()) ceiling = lower_ceiling(ceiling, *it);
+    for (;;) {
+        UserAddr floor = it == vmas.begin() ? UserAddr(core::kUserMmapMin) : std::prev(it)->range.end;
+        if (ceiling > floor) {
+            if (ceiling - floor >= size) {
+                if (hint_holds) gap_hint = ceiling - size;
+                return ceiling - size;
+            }
+            hint_holds = false;
+        }
+        if (it == vmas.begin()) break;
+        --it;
+        if (it->grows_down) hint_holds = false;
+        ceiling = lower_ceiling(ceiling, *it);
+        if (hint_holds) gap_hint = std::min(gap_hint, ceiling);
+    }
+    // Then bottom up, above mmap_top.
+    UserAddr floor = mmap_top;
+    for (auto above = vmas.upper_bound(floor, Vma::Order());; ++above) {
+        if (above != vmas.begin()) floor = std::max(floor, std::prev(above)->range.end);
+        UserAddr end = above == vmas.end() ? UserAddr(core::kUserEnd) : lower_ceiling(UserAddr(core::kUserEnd), *above);
+        if (end > floor && end - floor >= size) return floor;
+        if (above == vmas.end()) return fail(Errno::kNoMem);
+    }
+}
+
+bool State::is_mapped(UserRange range) {
+    UserAddr reached = range.start;
+    for (Vma* vma = containing(range.start); vma && vma->range.start <= reached; vma = next(*vma)) {
+        reached = vma->range.end;
+        if (reached >= range.end) return true;
+    }
+    return range.empty();
+}
+
+Result<void> State::unmap_locked(UserRange range) {
+    Vma* vma = find(range.start);
+    if (!vma || vma->range.start >= range.end) return {};
+    TRY(split_at(range.start));
+    if (auto split = split_at(range.end); !split) {
+        merge_around(range);
+        return split;
+    }
+    FlushBatch batch(loaded_on);
+    zap(range, Zap::kAll, batch);
+    for (vma = find(range.start); vma && vma->range.start < range.end;) {
+        Vma* after = next(*vma);
+        remove(*vma);
+        vma = after;
+    }
+    return {};
+}
+
+}  // namespace mm
