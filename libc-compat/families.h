@@ -16,6 +16,7 @@ namespace abi {
     FAMILY(kSignalFamily)        \
     FAMILY(kFutexFamily)         \
     FAMILY(kTimeFamily)          \
+    FAMILY(kTimerFamily)         \
     FAMILY(kCredentialFamily)    \
     FAMILY(kSystemFamily)        \
     FAMILY(kSocketFamily)
