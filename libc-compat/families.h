@@ -18,6 +18,8 @@ namespace abi {
     FAMILY(kTimeFamily)          \
     FAMILY(kTimerFamily)         \
     FAMILY(kCredentialFamily)    \
+    FAMILY(kLimitFamily)         \
+    FAMILY(kSchedulingFamily)    \
     FAMILY(kSystemFamily)        \
     FAMILY(kSocketFamily)
 
