@@ -17,7 +17,8 @@ void add_root_options(CLI::App& app, RunOptions& options) {
     app.add_option("--packages", options.packages,
                    "Add Debian packages with all their dependencies to the root. Example: --packages strace,procps")
         ->type_name("A,B")
-        ->delimiter(',');
+        ->delimiter(',')
+        ->allow_extra_args(false);
     app.add_flag("--update", options.update,
                  "Look for newer packages instead of taking those of the last time. Example: isounik run --update nginx");
 }
