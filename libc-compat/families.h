@@ -21,6 +21,7 @@ namespace abi {
     FAMILY(kLimitFamily)         \
     FAMILY(kSchedulingFamily)    \
     FAMILY(kSystemFamily)        \
+    FAMILY(kPrctlFamily)         \
     FAMILY(kSocketFamily)
 
 #define ISOUNIK_DECLARE_FAMILY(name) extern const SystemCallFamily name;
