@@ -43,14 +43,25 @@ class Dentry final : public core::RefCounted {
     std::string_view name_locked() const { return name(); }   // under rename_lock()
     const Dentry* parent_locked() const { return parent_.get(); }  // under rename_lock()
 
+    FileType type() const { return type_; }  // not of negative ones
+
     core::Spinlock lock{core::Rank::kDentry};
 
-    Dentry(Ref<Dentry> parent, Ref<Inode> inode) : parent_(std::move(parent)), inode_(std::move(inode)) {}
+    // For a dentry that never had a name in its directory (O_TMPFILE).
+    void mark_unlinked() { deleted_.store(true, std::memory_order_relaxed); }
+    // For a dentry prepared as negative, before it is cached.
+    void set_inode(Ref<Inode> inode);
+
+    Dentry(Ref<Dentry> parent, Ref<Inode> inode);
     ~Dentry() override;
+
+  protected:
+    // Frees a chain of parents without recursion.
+    void last_reference_dropped() const override;
 
   private:
     friend class DentryCache;
-    friend class Mount;
+    friend class MountTable;
     Result<void> set_name(std::string_view name);
     std::string_view name() const {
         return {name_size_ <= sizeof short_name_ ? short_name_ : long_name_.c_str(), name_size_};
@@ -64,6 +75,7 @@ class Dentry final : public core::RefCounted {
     bool hashed_ = false;     // under the bucket lock
     std::atomic<bool> used_{false};  // since the eviction hand last passed
     uint8_t name_size_ = 0;
+    FileType type_{};
     Ref<Dentry> parent_;
     Ref<Inode> inode_;
     char short_name_[36];
@@ -89,7 +101,8 @@ void dentry_moved_locked(Dentry& moved, Dentry& placeholder, Dentry* replaced);
 void dentry_exchanged_locked(Dentry& first, Dentry& second);
 // A file system dropped or changed names by itself: forgets the cached children of `directory`.
 void forget_children(Dentry& directory);
-// Evicts what nobody uses (memory pressure, unmount). Returns the number of dentries freed.
+void forget_file_system(const FileSystem& file_system);
+// Evicts what nobody uses (memory pressure). Returns the number of dentries freed. No lock may be held.
 size_t shrink_dentries(size_t wanted);
 struct DentryStatistics { size_t cached, limit; };
 DentryStatistics dentry_statistics();

@@ -9,6 +9,7 @@
 #include "fs/inode.h"
 #include "fs/io.h"
 #include "fs/poll.h"
+#include "fs/turn_lock.h"
 
 namespace fs {
 
@@ -27,17 +28,6 @@ struct OpenRequest {
 
 // A registration of a file with an epoll instance (fs/events/epoll.h).
 struct FileWatch { core::ListHook file_hook; };
-
-// Serialises transfers that use File::position. Held across the transfer, which may pass poll points: a
-// contender yields the processor. Never taken for files that block (they are not seekable).
-class PositionLock {
-  public:
-    void lock();
-    void unlock() { held_.store(false, std::memory_order_release); }
-
-  private:
-    std::atomic<bool> held_{false};
-};
 
 class File : public core::RefCounted {
   public:
@@ -86,7 +76,7 @@ class File : public core::RefCounted {
     // Position of seekable files; read/write with a null offset in the caller's terms means this one, under
     // position_lock (held across the transfer, as POSIX wants for shared descriptions).
     uint64_t position = 0;
-    PositionLock position_lock;
+    TurnLock position_lock;
     // F_SETOWN / F_SETSIG are kept but only SIGIO-less: docs/system-calls.md.
     std::atomic<int> owner_pid{0};
 

@@ -66,6 +66,8 @@ class DirectorySink {
     ~DirectorySink() = default;
 };
 
+enum class Linkable : bool { kNo, kYes };
+
 // Base of all inodes. Methods that a type lacks return the errno that Linux gives for that type (ENOTDIR,
 // EINVAL, EPERM, EROFS, ...). Each implementation has its own lock (Rank::kInode).
 class Inode : public mm::Mappable {
@@ -81,6 +83,8 @@ class Inode : public mm::Mappable {
                                       uint32_t gid, uint64_t device_number);
     virtual Result<Ref<Inode>> create_symlink(std::string_view name, std::string_view target, uint32_t uid,
                                               uint32_t gid);
+    // O_TMPFILE: a regular file without a name; `linkable` says whether link() may give it one. EOPNOTSUPP.
+    virtual Result<Ref<Inode>> create_unnamed(uint16_t permissions, uint32_t uid, uint32_t gid, Linkable linkable);
     virtual Result<void> link(std::string_view name, Inode& target);
     virtual Result<void> unlink(std::string_view name);
     virtual Result<void> remove_directory(std::string_view name);

@@ -26,7 +26,8 @@ class Mount final : public core::RefCounted {
                                      uint32_t flags);
 
     FileSystem& file_system() const { return *file_system_; }
-    Ref<Dentry> root() const { return root_; }
+    const Ref<Dentry>& root() const { return root_; }
+    bool attached() const { return attached_.load(std::memory_order_relaxed); }
     std::string_view source() const { return source_; }
     uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
     void set_flags(uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
@@ -45,6 +46,7 @@ class Mount final : public core::RefCounted {
     core::String source_;
     std::atomic<uint32_t> flags_;
     unsigned id_;
+    std::atomic<bool> attached_{false};
     // Guarded by the mount table's lock.
     Ref<Mount> parent_;
     Ref<Dentry> mount_point_;
