@@ -1,0 +1,22 @@
+// Open directories (getdents64(2)).
+#pragma once
+
+#include "fs/path_file.h"
+
+namespace fs {
+
+// Offsets: 0 is ".", 1 is "..", then the inode's own.
+class DirectoryFile final : public PathFile {
+  public:
+    using PathFile::PathFile;
+    Result<size_t> read(Destination&, uint64_t*) override { return fail(Errno::kIsDir); }
+    bool seekable() const override { return true; }
+    Result<uint64_t> seek(int64_t offset, int whence) override;
+    Result<void> sync() override { return {}; }
+    // Starts at `position` and advances it. The caller holds position_lock. ENOENT once the directory is removed.
+    Result<void> read_directory(DirectorySink& sink) override;
+    const char* kind() const override { return kKind; }
+    static constexpr char kKind[] = "directory";
+};
+
+}  // namespace fs
