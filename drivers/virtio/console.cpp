@@ -45,13 +45,15 @@ struct Console::Message {
 Result<std::unique_ptr<Console>> Console::create(std::unique_ptr<Transport> transport) {
     auto console = TRY(core::make<Console>(std::move(transport)));
     if (auto started = console->start(); !started) {
-        abandon(*console->transport_);
-        // A failed device may keep its interrupt handler: the object stays.
-        (void)console.release();
-        return fail(started.error());
+        return fail(started.error());  // the destructor resets the device
     }
     console->wait_for_names();
     return console;
+}
+
+Console::~Console() {
+    abandon(*transport_);
+    for (Slot& slot : slots_) delete slot.port.load();
 }
 
 Result<void> Console::start() {
@@ -61,7 +63,6 @@ Result<void> Console::start() {
         return fail(Errno::kNoDev);
     }
     port_limit_ = std::min(transport_->read_config<uint32_t>(kConfigMaximumPorts), kMaximumPorts);
-    TRY(transport_->connect([](void* self) { static_cast<Console*>(self)->on_interrupt(); }, this));
     control_receive_ = TRY(Queue::create(*transport_, kControlReceive, kControlBuffers, arena_));
     control_transmit_ = TRY(Queue::create(*transport_, kControlTransmit, kSendBuffers, arena_));
     control_transmit_.ring.disable_interrupts();
@@ -76,6 +77,7 @@ Result<void> Console::start() {
         SplitRing::Piece piece{control_buffers_.physical + i * kControlSize, kControlSize};
         TRY(control_receive_.ring.add({}, {&piece, 1}, i));
     }
+    TRY(transport_->connect([](void* self) { static_cast<Console*>(self)->on_interrupt(); }, this));
     finish(*transport_);
     control_receive_.kick();
     send(0xffff'ffff, kDeviceReady, 1);

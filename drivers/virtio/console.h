@@ -68,6 +68,8 @@ class Console {
     // Starts the device and waits a bounded time until every port has told its name. ENODEV, EPROTO, ENOMEM.
     static Result<std::unique_ptr<Console>> create(std::unique_ptr<Transport> transport);
     explicit Console(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+    // Only in tests and after a failed start: a started device lives as long as the machine.
+    ~Console();
     Port* find(std::string_view name);
     void on_interrupt();
 
@@ -78,7 +80,7 @@ class Console {
     struct Message;
     struct Slot {
         Queue receive, transmit;
-        std::atomic<ConsolePort*> port{nullptr};  // never freed once set
+        std::atomic<ConsolePort*> port{nullptr};  // owned; stays once set
         bool answered = false;
     };
 

@@ -36,8 +36,6 @@ Result<std::unique_ptr<Network>> Network::create(std::unique_ptr<Transport> tran
     auto network = TRY(core::make<Network>(std::move(transport)));
     if (auto started = network->start(); !started) {
         abandon(*network->transport_);
-        // A failed device may keep its interrupt handler: the object stays.
-        (void)network.release();
         return fail(started.error());
     }
     return network;
@@ -56,7 +54,6 @@ Result<void> Network::start() {
         // Buffers hold the standard frame size; larger offers are not used. RFC 791 demands at least 68.
         mtu_ = std::clamp<uint16_t>(transport_->read_config<uint16_t>(kConfigMtu), 68, 1500);
     }
-    TRY(transport_->connect([](void* self) { static_cast<Network*>(self)->on_interrupt(); }, this));
     receive_queue_ = TRY(Queue::create(*transport_, 0, kReceiveBuffers, arena_));
     transmit_queue_ = TRY(Queue::create(*transport_, 1, kTransmitBuffers, arena_));
     auto order_of = [](size_t bytes) { return static_cast<unsigned>(std::countr_zero(bytes / kPageSize)); };
@@ -73,6 +70,7 @@ Result<void> Network::start() {
     if (transmit_queue_.ring.size() < kTransmitBuffers) {
         transmit_free_ = (uint64_t{1} << transmit_queue_.ring.size()) - 1;
     }
+    TRY(transport_->connect([](void* self) { static_cast<Network*>(self)->on_interrupt(); }, this));
     finish(*transport_);
     receive_queue_.kick();
     return {};

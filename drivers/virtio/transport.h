@@ -5,9 +5,9 @@
 //   2. ACKNOWLEDGE, then DRIVER                begin()
 //   3. read features, write the subset         begin()
 //   4. FEATURES_OK, read it back               begin()
-//   5. connect the interrupt, make all queues  connect(), Queue::create()
-//   6. fill receive queues                     (published, not yet notified)
-//   7. DRIVER_OK                               finish(), then notify
+//   5. make all queues, fill receive queues    Queue::create()
+//   6. connect the interrupt                   connect(): last, so that no failure follows it
+//   7. DRIVER_OK                               finish(), then publish and notify
 // A failure at any step sets FAILED, resets the device and leaves it out (abandon()).
 //
 // Threading: steps 1 to 7 run on one processor in drivers::initialize(). Afterwards the transport has no state of
