@@ -39,6 +39,7 @@ enum class Rank : uint8_t {
     kEpollReady = 62,   // ready lists of epoll instances: filled by wake-ups
     kTimer = 64,
     kRunQueue = 70,
+    kTopTables = 74,    // an address space's top-level tables: the scheduler loads them
     kHeap = 80,
     kFrames = 84,
     kLog = 90,

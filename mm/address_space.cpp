@@ -23,7 +23,6 @@ Processor g_processors[arch::kMaxCpus];
 
 void leave(State& state, unsigned cpu) {
     state.loaded_on.fetch_and(~(uint64_t{1} << cpu), std::memory_order_release);
-    core::SpinGuard guard(state.lock);
     state.tables.forget_spare(cpu);
 }
 
@@ -63,22 +62,18 @@ void AddressSpace::activate() {
         processor.spare = *spare;
     }
     State* before = processor.loaded;
-    // The spare is in CR3 now: the kernel's own table takes over while it is rewritten.
-    if (before && before->tables.top(cpu) == processor.spare) {
+    // The spare is in CR3: the kernel's own table takes over while it is rewritten.
+    if (before && before->tables.uses_spare(cpu)) {
         deactivate_loaded(cpu);
         before = nullptr;
     }
-    {
-        core::SpinGuard guard(state.lock);
-        if (state.tables.top(cpu) == Pfn() && !state.tables.make_top(cpu)) {
-            state.tables.adopt_spare(cpu, processor.spare);
-        }
-        // From here on, changes of the tables are flushed on this processor too.
-        state.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
-    }
-    arch::load_top_table(state.tables.top(cpu).address());
+    Pfn top = state.tables.prepare_top(cpu, processor.spare);
+    // From here on, changes of the tables are flushed on this processor too; earlier ones are in memory before
+    // CR3 is loaded (FlushBatch::flush() does the reverse).
+    state.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
+    arch::load_top_table(top.address());
     processor.loaded = &state;
-    if (before) before->loaded_on.fetch_and(~(uint64_t{1} << cpu), std::memory_order_release);
+    if (before) leave(*before, cpu);
 }
 
 void AddressSpace::deactivate_loaded(unsigned cpu) {

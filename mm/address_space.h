@@ -44,6 +44,7 @@ struct MapRequest {
     Protection max_protection{true, true, true};
     // MAP_GROWSDOWN, MAP_POPULATE, MAP_LOCKED, MAP_NORESERVE.
     bool grows_down = false, populate = false, locked = false, no_reserve = false;
+    bool low = false;  // MAP_32BIT: between 1 and 2 GiB, if the kernel chooses
     std::string_view label;  // "[stack]", "[heap]", "[vdso]": must outlive the space
 };
 
@@ -113,7 +114,7 @@ class AddressSpace final : public core::RefCounted {
 
     // Makes this the current space of this processor (loads CR3, unless it is loaded already). Interrupts off.
     // Cannot fail: if memory for a top-level table lacks, the processor's spare one is used. The space that was
-    // loaded before needs no deactivate().
+    // loaded before needs no deactivate(). Locks: Rank::kTopTables.
     void activate();
     // This processor leaves the space for a kernel thread: loads the kernel's own table. No effect if the space
     // is not loaded here. The last reference may be dropped without it.

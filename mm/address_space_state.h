@@ -60,6 +60,8 @@ struct AddressSpace::State {
     bool is_free(UserRange range);
     // The highest free place for `size` bytes below mmap_top, else any. ENOMEM.
     Result<UserAddr> find_gap(uint64_t size);
+    // The lowest free place within `limits`. ENOMEM.
+    Result<UserAddr> find_gap_between(uint64_t size, UserRange limits);
     // Counts a VMA's pages (sign +1) or uncounts them (-1), before and after changes of its attributes.
     void account(const Vma& vma, int sign);
     // Removes pages and VMAs of a range. ENOMEM: nothing has changed.

@@ -22,7 +22,8 @@ Result<UserAddr> place(State& state, const MapRequest& request, uint64_t size) {
             bool fits = address.value() <= core::kUserEnd - size;
             if (fits && state.is_free({address, address + size})) return address;
         }
-        return state.find_gap(size);
+        return request.low ? state.find_gap_between(size, {UserAddr(0x4000'0000), UserAddr(0x8000'0000)})
+                           : state.find_gap(size);
     }
     if (address.page_offset() != 0) return fail(Errno::kInval);
     if (address.value() > core::kUserEnd - size) return fail(Errno::kNoMem);

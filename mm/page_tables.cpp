@@ -78,6 +78,7 @@ void PageTables::drop_if_empty(UserAddr address, FlushBatch& batch) {
 }
 
 void PageTables::set_top_entry(unsigned slot, PageEntry entry) {
+    core::SpinGuard guard(top_lock_);
     master_[slot] = entry;
     uint64_t bit = uint64_t{1} << (slot % 64);
     if (entry.is_empty()) used_slots_[slot / 64] &= ~bit;
@@ -107,27 +108,26 @@ void PageTables::fill_top(Pfn top, unsigned cpu) const {
     }
 }
 
-Result<Pfn> PageTables::make_top(unsigned cpu) {
+Pfn PageTables::prepare_top(unsigned cpu, Pfn spare) {
+    core::SpinGuard guard(top_lock_);
     if (tops_[cpu] != Pfn()) return tops_[cpu];
-    Pfn top = TRY(allocate_table());
-    fill_top(top, cpu);
-    tops_[cpu] = top;
-    top_cpus_ |= uint64_t{1} << cpu;
-    return top;
-}
-
-void PageTables::adopt_spare(unsigned cpu, Pfn spare) {
-    ASSERT(tops_[cpu] == Pfn());
-    arch::zero_words(to_pointer(spare), arch::kFirstKernelSlot);
-    fill_top(spare, cpu);
-    tops_[cpu] = spare;
-    top_cpus_ |= uint64_t{1} << cpu;
-    spare_cpus_ |= uint64_t{1} << cpu;
+    uint64_t bit = uint64_t{1} << cpu;
+    if (auto fresh = allocate_table()) {
+        tops_[cpu] = *fresh;
+    } else {
+        arch::zero_words(to_pointer(spare), arch::kFirstKernelSlot);
+        tops_[cpu] = spare;
+        spare_cpus_ |= bit;
+    }
+    top_cpus_ |= bit;
+    fill_top(tops_[cpu], cpu);
+    return tops_[cpu];
 }
 
 void PageTables::forget_spare(unsigned cpu) {
+    if (!uses_spare(cpu)) return;
+    core::SpinGuard guard(top_lock_);
     uint64_t bit = uint64_t{1} << cpu;
-    if (!(spare_cpus_ & bit)) return;
     spare_cpus_ &= ~bit;
     top_cpus_ &= ~bit;
     tops_[cpu] = Pfn();

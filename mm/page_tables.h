@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "arch/x86_64/page_table.h"
+#include "core/lock.h"
 #include "core/result.h"
 #include "core/types.h"
 #include "mm/frames.h"
@@ -61,12 +62,11 @@ class PageTables {
         }
     }
 
-    // The top-level table of processor `cpu`. ENOMEM.
-    Result<Pfn> make_top(unsigned cpu);
-    // Uses `spare` as this processor's top-level table until forget_spare().
-    void adopt_spare(unsigned cpu, Pfn spare);
+    // The top-level table of processor `cpu`, made if absent; if memory lacks, `spare` serves until
+    // forget_spare(). Called on that processor, without the owner's lock. Locks: Rank::kTopTables.
+    Pfn prepare_top(unsigned cpu, Pfn spare);
     void forget_spare(unsigned cpu);
-    Pfn top(unsigned cpu) const { return tops_[cpu]; }  // Pfn(0): none
+    bool uses_spare(unsigned cpu) const { return spare_cpus_.load(std::memory_order_relaxed) >> cpu & 1; }
 
     arch::Model model() const { return model_; }
 
@@ -79,10 +79,13 @@ class PageTables {
     static void free_subtree(PageEntry entry, unsigned level);
 
     arch::Model model_;
-    uint64_t spare_cpus_ = 0;   // processors whose top table is the processor's own spare
-    uint64_t top_cpus_ = 0;     // processors that have a top table
-    uint64_t used_slots_[4] = {};
+    // Read under the owner's lock or top_lock_, written under both.
     PageEntry master_[arch::kFirstKernelSlot];
+    uint64_t used_slots_[4] = {};
+    // Guards the top-level tables below.
+    core::Spinlock top_lock_{core::Rank::kTopTables};
+    std::atomic<uint64_t> spare_cpus_{0};  // processors whose top table is the processor's own spare
+    uint64_t top_cpus_ = 0;                // processors that have a top table
     Pfn tops_[arch::kMaxCpus];
 };
 

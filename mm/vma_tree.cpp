@@ -7,6 +7,15 @@ namespace mm {
 
 using State = AddressSpace::State;
 
+namespace {
+// Where a new mapping below `above` must end.
+UserAddr ceiling_below(const Vma& above) {
+    uint64_t start = above.range.start.value();
+    if (above.grows_down) start = start > kStackGuardGap ? start - kStackGuardGap : 0;
+    return UserAddr(start);
+}
+}  // namespace
+
 Vma* State::find(UserAddr address) {
     if (last_found && last_found->range.contains(address)) return last_found;
     auto above = vmas.upper_bound(address, Vma::Order());  // the first that starts after `address`
@@ -106,12 +115,7 @@ Result<UserAddr> State::find_gap(uint64_t size) {
     UserAddr ceiling = gap_hint;
     bool hint_holds = true;  // no free page seen so far
     auto it = vmas.lower_bound(ceiling, Vma::Order());
-    auto lower_ceiling = [](UserAddr ceiling, const Vma& above) {
-        uint64_t start = above.range.start.value();
-        if (above.grows_down) start = start > kStackGuardGap ? start - kStackGuardGap : 0;
-        return std::min(ceiling, UserAddr(start));
-    };
-    if (it != vmas.end()) ceiling = lower_ceiling(ceiling, *it);
+    if (it != vmas.end()) ceiling = std::min(ceiling, ceiling_below(*it));
     for (;;) {
         UserAddr floor = it == vmas.begin() ? UserAddr(core::kUserMmapMin) : std::prev(it)->range.end;
         if (ceiling > floor) {
@@ -124,16 +128,19 @@ Result<UserAddr> State::find_gap(uint64_t size) {
         if (it == vmas.begin()) break;
         --it;
         if (it->grows_down) hint_holds = false;
-        ceiling = lower_ceiling(ceiling, *it);
+        ceiling = std::min(ceiling, ceiling_below(*it));
         if (hint_holds) gap_hint = std::min(gap_hint, ceiling);
     }
-    // Then bottom up, above mmap_top.
-    UserAddr floor = mmap_top;
+    return find_gap_between(size, {mmap_top, UserAddr(core::kUserEnd)});
+}
+
+Result<UserAddr> State::find_gap_between(uint64_t size, UserRange limits) {
+    UserAddr floor = limits.start;
     for (auto above = vmas.upper_bound(floor, Vma::Order());; ++above) {
         if (above != vmas.begin()) floor = std::max(floor, std::prev(above)->range.end);
-        UserAddr end = above == vmas.end() ? UserAddr(core::kUserEnd) : lower_ceiling(UserAddr(core::kUserEnd), *above);
+        UserAddr end = above == vmas.end() ? limits.end : std::min(limits.end, ceiling_below(*above));
         if (end > floor && end - floor >= size) return floor;
-        if (above == vmas.end()) return fail(Errno::kNoMem);
+        if (above == vmas.end() || above->range.start >= limits.end) return fail(Errno::kNoMem);
     }
 }
 
