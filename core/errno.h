@@ -20,6 +20,7 @@ enum class Errno : int {
     // Restart codes: never seen by a program. The system-call return path turns them into a restart or into
     // EINTR, as the interrupted call and SA_RESTART demand (signal(7), "Interruption of system calls").
     kRestartSys = 512,        // restart if the handler has SA_RESTART or no handler runs, else EINTR
+    kRestartNoIntr = 513,     // restart always
     kRestartNoHandler = 514,  // restart only if no handler runs, else EINTR
     kRestartBlock = 516,      // resume with the time that is left (restart_syscall(2)), EINTR after a handler
 };

@@ -93,6 +93,8 @@ class Thread final : public sched::Thread {
     bool in_system_call = false;          // rax may hold a restart code
     SignalStack alternate_stack;
     RestartBlock restart;
+    int forced_signal = 0;                // a fault's: logged if it ends the process
+    struct { uint64_t number = 0, error = 0, address = 0; } last_fault;  // for signal frames
     UserOut<uint32_t> set_child_tid;      // CLONE_CHILD_SETTID: written on its first way to the program
     UserOut<uint32_t> clear_child_tid;    // set_tid_address(2): zeroed and futex-woken at exit
     uint64_t robust_list = 0;             // set_robust_list(2)
@@ -147,6 +149,7 @@ class Process final : public core::RefCounted {
     bool zombie = false;
     bool reaped = false;
     int exit_status = 0;                  // as wait4(2) gives it
+    uint32_t exit_uid = 0;
     int exit_signal = kSigChld;           // clone's low byte; 0: none
     bool has_executed = false;            // setpgid(2): EACCES for the parent
     bool child_subreaper = false;
@@ -158,12 +161,12 @@ class Process final : public core::RefCounted {
     PendingSignals pending;
     core::List<Thread, &Thread::process_hook> threads;  // in order of creation; dead ones are unlinked
     unsigned thread_count = 0;
-    unsigned queued_signals = 0;          // against RLIMIT_SIGPENDING
     bool exiting = false;                 // exit_group, a fatal signal: all threads leave
     int group_exit_status = 0;            // valid if exiting
     Thread* executing = nullptr;          // the thread whose exec waits for its siblings to leave
     int stop_signal = 0;                  // != 0: the threads stop or have stopped
     unsigned stopped_threads = 0;
+    bool stop_dequeued = false;           // a thread is about to stop all; SIGCONT takes that back
     bool stop_complete = false;           // all threads have stopped
     bool stop_unreported = false;         // WUNTRACED has not seen it
     bool continue_unreported = false;     // WCONTINUED has not seen it

@@ -94,6 +94,7 @@ class PendingSignals {
     void drop(SignalSet which, EntryList& dropped);
     // Takes a timer's entry out of the queue, if it is in it.
     void remove(QueuedSignal& entry);
+    size_t size() const { return entries_.size(); }
     ~PendingSignals();
 
   private:

@@ -1,0 +1,78 @@
+// Exceptions of programs as signals (Linux arch/x86/kernel/traps.c; sigaction(2), si_code).
+#include "process/fault.h"
+
+#include "process/process.h"
+#include "process/signal.h"
+
+namespace process {
+
+namespace {
+
+constexpr int kIllIllOpn = 2, kFpeIntDiv = 1, kFpeFltInv = 7, kSegvMapErr = 1, kSegvAccErr = 2,
+    kSegvPkuErr = 4, kBusAdrAln = 1, kBusAdrErr = 2, kTrapBrkpt = 1, kTrapTrace = 2;
+constexpr uint64_t kErrorWrite = 1 << 1, kErrorFetch = 1 << 4, kErrorProtectionKey = 1 << 5;
+
+SignalInfo fault_info(int signal, int code, uint64_t address) {
+    SignalInfo info = simple_signal(signal, code);
+    info.fault = {address, 0, 0};
+    return info;
+}
+
+// True if resolved.
+bool resolve_page_fault(Thread& thread, uint64_t error_code, uint64_t address, SignalInfo& info) {
+    thread.minor_faults++;
+    if (error_code & kErrorProtectionKey) {
+        info = fault_info(kSigSegv, kSegvPkuErr, address);
+        return false;
+    }
+    if (address >= core::kUserEnd) {
+        info = fault_info(kSigSegv, kSegvMapErr, address);
+        return false;
+    }
+    mm::AccessKind kind = error_code & kErrorFetch   ? mm::AccessKind::kExecute
+                          : error_code & kErrorWrite ? mm::AccessKind::kWrite
+                                                     : mm::AccessKind::kRead;
+    auto result = thread.address_space->fault(UserAddr(address), kind);
+    if (result) return true;
+    switch (result.error()) {
+        case mm::FaultError::kNoMapping: info = fault_info(kSigSegv, kSegvMapErr, address); break;
+        case mm::FaultError::kNoAccess: info = fault_info(kSigSegv, kSegvAccErr, address); break;
+        case mm::FaultError::kPastEnd: info = fault_info(kSigBus, kBusAdrErr, address); break;
+        case mm::FaultError::kOutOfMemory: info = fault_info(kSigKill, 0, 0); break;
+    }
+    return false;
+}
+
+SignalInfo exception_info(uint64_t vector, const arch::TrapFrame& frame) {
+    switch (vector) {
+        case 0: return fault_info(kSigFpe, kFpeIntDiv, frame.rip);
+        case 1: return fault_info(kSigTrap, kTrapTrace, frame.rip);
+        case 3: return fault_info(kSigTrap, kSiKernel, 0);
+        case 6: return fault_info(kSigIll, kIllIllOpn, frame.rip);
+        case 16:
+        case 19: return fault_info(kSigFpe, kFpeFltInv, frame.rip);
+        case 17: return fault_info(kSigBus, kBusAdrAln, 0);
+        case 11:
+        case 12: return fault_info(kSigBus, kSiKernel, 0);
+        // #OF and #BR, #GP, #TS and the rest: a segmentation fault without an address.
+        default: return fault_info(kSigSegv, kSiKernel, 0);
+    }
+}
+
+}  // namespace
+
+void program_exception(Thread& thread, arch::TrapFrame& frame, uint64_t vector, uint64_t error_code,
+                       uint64_t fault_address) {
+    constexpr uint64_t kPageFault = 14;
+    thread.in_system_call = false;
+    SignalInfo info;
+    if (vector == kPageFault && resolve_page_fault(thread, error_code, fault_address, info)) {
+        return return_to_user(thread, frame);
+    }
+    if (vector != kPageFault) info = exception_info(vector, frame);
+    thread.last_fault = {vector, error_code, vector == kPageFault ? fault_address : 0};
+    force_signal(thread, info);
+    return_to_user(thread, frame);
+}
+
+}  // namespace process

@@ -1,0 +1,29 @@
+#include "process/usage.h"
+
+#include "sched/timer.h"
+
+namespace process {
+
+Usage usage_of(const Thread& thread) {
+    Usage usage;
+    usage.user_ns = sched::thread_cpu_ns(thread);
+    usage.minor_faults = thread.minor_faults;
+    usage.voluntary_switches = thread.voluntary_switches;
+    usage.involuntary_switches = thread.involuntary_switches;
+    return usage;
+}
+
+Usage usage_of(Process& process) {
+    core::SpinGuard guard(process.signal_lock);
+    Usage usage = process.dead_threads_usage;
+    for (const Thread& thread : process.threads) usage.add(usage_of(thread));
+    usage.max_resident_kib = process.max_resident_kib;
+    return usage;
+}
+
+Nanoseconds cpu_time_of(Process& process) {
+    Usage usage = usage_of(process);
+    return usage.user_ns + usage.system_ns;
+}
+
+}  // namespace process
