@@ -70,6 +70,7 @@ class Vector {
     const T& operator[](size_t index) const { ASSERT(index < size_); return data_[index]; }
     T& back() { return (*this)[size_ - 1]; }
     size_t size() const { return size_; }
+    size_t capacity() const { return capacity_; }
     bool empty() const { return size_ == 0; }
     T* data() { return data_; }
     const T* data() const { return data_; }

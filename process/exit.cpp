@@ -16,18 +16,6 @@ namespace {
 
 void (*first_process_ended)(int wait_status) = nullptr;
 
-// What the program itself is told while its memory is still there (set_tid_address(2), set_robust_list(2)).
-void tell_user_space(Thread& thread) {
-    release_robust_futexes(thread);
-    if (thread.clear_child_tid.is_null()) return;
-    // Only if somebody can see it (kernel/fork.c, mm_release()).
-    if (thread.address_space->reference_count() > 1) {
-        (void)arch::copy_out(thread.clear_child_tid, uint32_t{0});
-        wake_address(thread, thread.clear_child_tid.address(), 1);
-    }
-    thread.clear_child_tid = {};
-}
-
 // Drops memory and files, so that who waits for this process finds them free.
 void release_resources(Thread& thread, bool last) {
     Process& process = *thread.process;
@@ -190,10 +178,21 @@ Reaped become_zombie_locked(Process& process, int wait_status, uint32_t uid) {
 
 void set_first_process_ended(void (*hook)(int wait_status)) { first_process_ended = hook; }
 
+void leave_user_memory(Thread& thread) {
+    exit_robust_list(thread);
+    if (thread.clear_child_tid.is_null()) return;
+    // Only if somebody can see it (kernel/fork.c, mm_release()).
+    if (thread.address_space->reference_count() > 1) {
+        (void)arch::copy_out(thread.clear_child_tid, uint32_t{0});
+        (void)futex_wake(thread.clear_child_tid.address(), mm::Sharing::kShared, 1);
+    }
+    thread.clear_child_tid = {};
+}
+
 void exit_thread(int wait_status) {
     Thread& thread = current_thread();
     Process& process = *thread.process;
-    tell_user_space(thread);
+    leave_user_memory(thread);
 
     // From here on no signal finds this thread.
     bool last, stop_completed = false;
@@ -217,7 +216,7 @@ void exit_thread(int wait_status) {
     free_entries(dropped);
     if (stop_completed) notify_parent_of_stop(process, kCldStopped);
     uint32_t uid = thread.credentials->uid;
-    if (last) stop_timers(process);
+    if (last && process.timers) process.timers->stop_all();
     release_resources(thread, last);
     if (last && process.pid == 1 && first_process_ended) first_process_ended(wait_status);
     if (last && process.session == process.pid) fs::session_leader_exits(process.pid);

@@ -15,6 +15,10 @@ constexpr int signaled_status(int signal) { return signal; }
 // Ends the calling thread's process with this status.
 [[noreturn]] void exit_group(int wait_status);
 
+// What the program itself is told while its memory is still there: robust locks, the word of set_tid_address(2).
+// Of the running thread, before it exits or executes another program.
+void leave_user_memory(Thread& thread);
+
 // Called once, in the first process's last thread, with its wait status, when it has ended: the machine ends with
 // it. Must not return.
 void set_first_process_ended(void (*hook)(int wait_status));

@@ -1,0 +1,60 @@
+// What a new program finds on its stack: strings, argv, envp and the auxiliary vector (System V ABI, 3.4.1). Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/result.h"
+#include "core/vector.h"
+
+namespace process {
+
+inline constexpr uint64_t kMaxArgumentString = 131072;  // MAX_ARG_STRLEN, with the NUL
+
+// NUL-terminated strings one after the other.
+struct StringBlock {
+    core::Vector<char> bytes;
+    size_t count = 0;
+    // `text` without its NUL. E2BIG: longer than MAX_ARG_STRLEN; ENOMEM.
+    Result<void> add(std::string_view text);
+    // The first string; empty if there is none.
+    std::string_view first() const;
+    // The block without its first `skip` strings, after those of `front`. ENOMEM.
+    Result<StringBlock> replace_front(const StringBlock& front, size_t skip) const;
+};
+
+// Bytes that arguments and environment may take: a quarter of the stack limit, at most 6 MiB, at least 128 KiB
+// (execve(2), "Limits on size of arguments and environment").
+uint64_t argument_limit(uint64_t stack_limit);
+
+struct AuxiliaryEntry { uint64_t type, value; };
+// AT_* of getauxval(3).
+inline constexpr uint64_t kAtNull = 0, kAtPhdr = 3, kAtPhent = 4, kAtPhnum = 5, kAtPageSz = 6, kAtBase = 7,
+    kAtFlags = 8, kAtEntry = 9, kAtUid = 11, kAtEuid = 12, kAtGid = 13, kAtEgid = 14, kAtPlatform = 15,
+    kAtHwCap = 16, kAtClkTck = 17, kAtSecure = 23, kAtRandom = 25, kAtHwCap2 = 26, kAtExecFn = 31,
+    kAtSysInfoEhdr = 33, kAtMinSigStkSz = 51;
+
+struct StackRequest {
+    uint64_t top = 0;            // page-aligned end of the stack
+    uint64_t random_shift = 0;   // bytes between strings and tables, for ASLR; 0 to 8191
+    const StringBlock* arguments = nullptr;
+    const StringBlock* environment = nullptr;
+    std::string_view file_name;  // AT_EXECFN
+    std::span<const std::byte, 16> random_bytes;
+    std::span<const AuxiliaryEntry> auxiliary;  // without kAtExecFn, kAtRandom, kAtPlatform, kAtNull: added here
+};
+
+struct StackImage {
+    uint64_t stack_pointer = 0;  // address of argc; 16-byte aligned
+    uint64_t argument_start = 0, argument_end = 0, environment_start = 0, environment_end = 0;
+    core::Vector<char> bytes;    // from stack_pointer to the top
+    size_t auxiliary_offset = 0;  // within bytes
+    size_t auxiliary_words = 0;
+};
+
+// E2BIG beyond `limit`, ENOMEM.
+Result<StackImage> build_stack(const StackRequest& request, uint64_t limit);
+
+}  // namespace process

@@ -1,0 +1,329 @@
+#include "process/exec.h"
+
+#include <cstring>
+
+#include "core/log.h"
+#include "core/random.h"
+#include "process/clone.h"
+#include "process/elf_load.h"
+#include "process/exit.h"
+#include "process/script.h"
+#include "process/signal_frame.h"
+#include "process/signal_state.h"
+#include "process/timers.h"
+#include "process/tree.h"
+#include "process/usage.h"
+
+namespace process {
+
+namespace {
+
+VdsoMapper vdso_mapper = nullptr;
+
+constexpr uint32_t kAddrNoRandomize = 0x0040000;  // personality(2)
+
+// Where things go (arch/x86/mm/mmap.c, fs/binfmt_elf.c): the stack at the top below up to 16 GiB of chance, mmap
+// areas below the stack's possible extent, position-independent programs at two thirds.
+struct Placement {
+    uint64_t stack_top, mmap_top, program_base, break_gap, stack_shift;
+
+    Placement(uint64_t stack_limit, bool randomize) {
+        auto chance = [&](unsigned bits) { return randomize ? core::random_u64() & ((1ull << bits) - 1) : 0; };
+        constexpr uint64_t kMinGap = 128ull << 20, kMaxGap = core::kUserEnd / 6 * 5;
+        constexpr uint64_t kStackChance = 1ull << 34;
+        uint64_t gap = stack_limit < kMinGap ? kMinGap : stack_limit > kMaxGap ? kMaxGap : stack_limit;
+        gap += kStackChance + (256 << core::kPageShift);
+        stack_top = core::kUserEnd - (chance(22) << core::kPageShift);
+        mmap_top = core::align_down(core::kUserEnd - gap - (chance(28) << core::kPageShift), kPageSize);
+        program_base = core::align_down(core::kUserEnd / 3 * 2, kPageSize) + (chance(28) << core::kPageShift);
+        break_gap = chance(13) << core::kPageShift;
+        stack_shift = chance(13) & ~15ull;
+    }
+};
+
+fs::LookupRequest lookup_request(const ProgramContext& context, const ProgramRequest& request) {
+    fs::LookupRequest lookup;
+    lookup.context = context.fs_context;
+    lookup.identity = context.credentials->identity();
+    lookup.start = request.start;
+    lookup.follow_last = request.follow;
+    lookup.empty_path = request.empty_path;
+    return lookup;
+}
+
+// Opens the program; for scripts goes on to their interpreters and puts them in front of the arguments.
+Result<ExecutableFile> open_program(const ProgramContext& context, ProgramRequest& request) {
+    ExecutableFile file = TRY(ExecutableFile::open(request.path, lookup_request(context, request)));
+    std::string_view name = request.display_name;
+    core::String interpreter;
+    for (unsigned depth = 0;; depth++) {
+        char head[kExecHeadSize];
+        size_t size = TRY(file.read(0, std::as_writable_bytes(std::span(head))));
+        if (!is_script({head, size})) return file;
+        if (depth > kMaxScriptDepth) return fail(Errno::kLoop);
+        ScriptLine line = TRY(parse_script({head, size}));
+        if (request.name_goes_away) return fail(Errno::kNoEnt);
+        StringBlock front;
+        TRY(front.add(line.interpreter));
+        if (line.has_argument) TRY(front.add(line.argument));
+        TRY(front.add(name));
+        request.arguments = TRY(request.arguments.replace_front(front, 1));
+        interpreter = TRY(core::String::create(line.interpreter));
+        name = interpreter;
+        fs::LookupRequest lookup;
+        lookup.context = context.fs_context;
+        lookup.identity = context.credentials->identity();
+        auto next = ExecutableFile::open(interpreter, lookup);
+        if (!next) {
+            if (next.error() == Errno::kNoEnt) {
+                klog::warn("{}: its interpreter {} is not there", request.display_name, interpreter.view());
+            }
+            return fail(next.error());
+        }
+        file = std::move(*next);
+    }
+}
+
+Result<ExecutableFile> open_interpreter(const ProgramContext& context, const ExecutableFile& program,
+                                        const elf::Image& image, std::string_view program_name) {
+    char path[4096];
+    size_t size = TRY(program.read(image.interpreter_offset,
+                                   std::as_writable_bytes(std::span(path, image.interpreter_size))));
+    if (size != image.interpreter_size) return fail(Errno::kIo);
+    if (path[size - 1] != '\0') return fail(Errno::kNoExec);
+    fs::LookupRequest lookup;
+    lookup.context = context.fs_context;
+    lookup.identity = context.credentials->identity();
+    auto interpreter = ExecutableFile::open(path, lookup);
+    if (!interpreter && interpreter.error() == Errno::kNoEnt) {
+        klog::warn("{}: its loader {} is not there", program_name, std::string_view(path));
+    }
+    return interpreter;
+}
+
+// Set-user-ID and set-group-ID bits, and what exec does to capabilities (execve(2), capabilities(7)).
+Result<Ref<Credentials>> new_credentials(const ProgramContext& context, const ExecutableFile& file, bool& gains) {
+    Ref<Credentials> fresh = TRY(context.credentials->clone());
+    constexpr uint16_t kSetUid = 04000, kSetGid = 02000, kGroupExecute = 010;
+    fs::Ownership owner = file.inode().ownership();
+    bool allowed = context.may_gain_privileges && !(file.path().mount->flags() & fs::kMountNoSuid);
+    if (allowed && (owner.permissions & kSetUid)) fresh->euid = owner.uid;
+    if (allowed && (owner.permissions & (kSetGid | kGroupExecute)) == (kSetGid | kGroupExecute)) {
+        fresh->egid = owner.gid;
+    }
+    gains = fresh->euid != fresh->uid || fresh->egid != fresh->gid;
+    fresh->suid = fresh->fsuid = fresh->euid;
+    fresh->sgid = fresh->fsgid = fresh->egid;
+    if (fresh->uid == 0 || fresh->euid == 0) {
+        fresh->capabilities_permitted = fresh->capabilities_inheritable | fresh->capabilities_bounding;
+        fresh->capabilities_effective = fresh->euid == 0 ? fresh->capabilities_permitted : 0;
+    } else {
+        fresh->capabilities_permitted = fresh->capabilities_effective = fresh->capabilities_ambient;
+    }
+    return fresh;
+}
+
+Result<void> map_stack(mm::AddressSpace& space, const StackImage& image, uint64_t top, bool executable) {
+    constexpr uint64_t kExtra = 128 << 10;
+    mm::MapRequest request;
+    request.size = core::align_up(top - image.stack_pointer + kExtra, kPageSize);
+    request.address = UserAddr(top - request.size);
+    request.protection = {.read = true, .write = true, .execute = executable};
+    request.placement = mm::Placement::kFixedNoReplace;
+    request.grows_down = true;
+    request.label = "[stack]";
+    TRY(space.map(request));
+    return space.write_memory(UserAddr(image.stack_pointer),
+                              std::as_bytes(std::span(image.bytes.data(), image.bytes.size())));
+}
+
+void set_program_name(char (&name)[16], std::string_view path) {
+    size_t slash = path.rfind('/');
+    std::string_view base = slash == std::string_view::npos ? path : path.substr(slash + 1);
+    size_t size = base.size() < sizeof(name) - 1 ? base.size() : sizeof(name) - 1;
+    std::memcpy(name, base.data(), size);
+    std::memset(name + size, 0, sizeof(name) - size);
+}
+
+struct LoadedProgram {
+    LoadedImage program;
+    uint64_t entry = 0;             // where the CPU starts
+    uint64_t interpreter_base = 0;  // AT_BASE
+    uint64_t header_count = 0;
+    bool executable_stack = false;
+};
+
+Result<LoadedProgram> load_program(const ProgramContext& context, mm::AddressSpace& space,
+                                   const ExecutableFile& file, std::string_view name, const Placement& place) {
+    elf::Image image = TRY(read_image(file));
+    LoadedProgram loaded;
+    bool dynamic = image.interpreter_size != 0;
+    loaded.program = TRY(load_image(space, file, image, dynamic ? place.program_base : 0));
+    loaded.entry = loaded.program.entry;
+    loaded.header_count = image.header_count;
+    loaded.executable_stack = image.executable_stack;
+    uint64_t break_start = core::align_up(loaded.program.end_of_bss, kPageSize);
+    // A static position-independent program lies among the mappings: its heap goes elsewhere.
+    if (image.position_independent && !dynamic) break_start = place.program_base;
+    space.initialize_break(UserAddr(break_start + place.break_gap));
+    if (dynamic) {
+        ExecutableFile interpreter = TRY(open_interpreter(context, file, image, name));
+        elf::Image interpreter_image = TRY(read_image(interpreter));
+        LoadedImage interpreter_loaded = TRY(load_image(space, interpreter, interpreter_image, 0));
+        loaded.entry = interpreter_loaded.entry;
+        loaded.interpreter_base = interpreter_loaded.bias;
+    }
+    if (loaded.entry >= core::kUserEnd) return fail(Errno::kInval);
+    return loaded;
+}
+
+Result<StackImage> make_stack(const ProgramContext& context, const ProgramRequest& request,
+                              const LoadedProgram& loaded, const Credentials& credentials, bool gains,
+                              uint64_t vdso, const Placement& place) {
+    constexpr uint64_t kFrameRoom = 1024;  // signal frame without FPU state, alignment included
+    AuxiliaryEntry entries[24];
+    size_t count = 0;
+    auto add = [&](uint64_t type, uint64_t value) { entries[count++] = {type, value}; };
+    if (vdso) add(kAtSysInfoEhdr, vdso);
+    add(kAtMinSigStkSz, kFrameRoom + arch::signal_fpstate_size());
+    add(kAtHwCap, arch::hwcap());
+    add(kAtPageSz, kPageSize);
+    add(kAtClkTck, kTicksPerSecond);
+    add(kAtPhdr, loaded.program.header_address);
+    add(kAtPhent, sizeof(elf::ProgramHeader));
+    add(kAtPhnum, loaded.header_count);
+    add(kAtBase, loaded.interpreter_base);
+    add(kAtFlags, 0);
+    add(kAtEntry, loaded.program.entry);
+    add(kAtUid, credentials.uid);
+    add(kAtEuid, credentials.euid);
+    add(kAtGid, credentials.gid);
+    add(kAtEgid, credentials.egid);
+    add(kAtSecure, gains);
+    add(kAtHwCap2, arch::hwcap2());
+    std::byte random[16];
+    core::fill_random(random);
+    StackRequest stack{place.stack_top, place.stack_shift, &request.arguments, &request.environment,
+                       request.display_name, random, {entries, count}};
+    return build_stack(stack, argument_limit(context.stack_limit));
+}
+
+}  // namespace
+
+void set_vdso_mapper(VdsoMapper mapper) { vdso_mapper = mapper; }
+
+PreparedProgram::~PreparedProgram() {
+    if (dentry) dentry->inode().end_execution();
+}
+
+Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRequest& request) {
+    PreparedProgram program;
+    // Linux 5.18 and later: a program never finds argc = 0.
+    if (request.arguments.count == 0) TRY(request.arguments.add(""));
+    ExecutableFile file = TRY(open_program(context, request));
+    program.credentials = TRY(new_credentials(context, file, program.gains_privileges));
+    program.executable_path = TRY(file.path().to_string(context.fs_context->root()));
+    program.address_space = TRY(mm::AddressSpace::create(context.model));
+    mm::AddressSpace& space = *program.address_space;
+
+    Placement place(context.stack_limit, !(context.personality & kAddrNoRandomize));
+    space.set_layout(UserAddr(place.mmap_top), UserAddr(place.stack_top), context.stack_limit);
+    LoadedProgram loaded = TRY(load_program(context, space, file, request.display_name, place));
+    uint64_t vdso = vdso_mapper ? TRY(vdso_mapper(space)).value() : 0;
+    StackImage stack = TRY(make_stack(context, request, loaded, *program.credentials, program.gains_privileges, vdso,
+                                      place));
+    TRY(map_stack(space, stack, place.stack_top, loaded.executable_stack));
+
+    program.layout = {loaded.program.start_code, loaded.program.end_code, loaded.program.start_data,
+                      loaded.program.end_data, stack.stack_pointer, space.break_start().value(),
+                      stack.argument_start, stack.argument_end, stack.environment_start, stack.environment_end};
+    program.auxiliary_words = stack.auxiliary_words < kAuxiliaryWords ? stack.auxiliary_words : kAuxiliaryWords;
+    std::memcpy(program.auxiliary_vector, stack.bytes.data() + stack.auxiliary_offset,
+                program.auxiliary_words * sizeof(uint64_t));
+    auto ring = context.model == mm::Model::kConfined ? arch::EntryRing::kRing3 : arch::EntryRing::kRing0;
+    program.frame = arch::initial_frame(UserAddr(loaded.entry), UserAddr(stack.stack_pointer), ring);
+    program.frame.error_or_syscall = ~uint64_t{0};
+    set_program_name(program.name, request.path.empty() ? program.executable_path.view() : request.path);
+    program.dentry = file.path().dentry;
+    program.mount = file.path().mount;
+    file.keep();
+    return program;
+}
+
+void adopt_program(Process& process, Thread& thread, PreparedProgram& program) {
+    Ref<fs::Dentry> old_dentry;
+    Ref<fs::Mount> old_mount;
+    Ref<Credentials> old_credentials;
+    Ref<mm::AddressSpace> old_space, old_process_space;
+    core::String old_path;
+    {
+        core::SpinGuard guard(process.signal_lock);
+        old_dentry = std::exchange(process.executable_dentry, std::move(program.dentry));
+        old_mount = std::exchange(process.executable_mount, std::move(program.mount));
+        old_path = std::exchange(process.executable_path, std::move(program.executable_path));
+        old_credentials = std::exchange(thread.credentials, std::move(program.credentials));
+        old_process_space = std::exchange(process.address_space, program.address_space);
+        old_space = std::exchange(thread.address_space, program.address_space);
+        process.layout = program.layout;
+        std::memcpy(process.auxiliary_vector, program.auxiliary_vector, sizeof(process.auxiliary_vector));
+        process.auxiliary_words = program.auxiliary_words;
+        for (SignalAction& action : process.actions.of) {
+            action = SignalAction{.handler = action.handler == kSigIgn ? kSigIgn : kSigDfl};
+        }
+        std::memcpy(thread.name, program.name, sizeof(thread.name));
+    }
+    if (old_dentry) old_dentry->inode().end_execution();
+    process.dumpable = !program.gains_privileges;
+    thread.alternate_stack = SignalStack{};
+    thread.robust_list = 0;
+    thread.clear_child_tid = {};
+    thread.set_child_tid = {};
+    thread.keep_capabilities = false;
+    thread.restart.resume = nullptr;
+    if (program.gains_privileges) thread.parent_death_signal = 0;
+    if (&thread != &sched::current()) return;
+    // The old space's last reference may go only after this processor has left it.
+    thread.address_space->activate();
+    arch::UserState::reset_current();
+}
+
+Result<void> execute(Thread& thread, arch::TrapFrame& frame, ProgramRequest& request) {
+    Process& process = *thread.process;
+    ProgramContext context;
+    context.fs_context = thread.fs_context.get();
+    context.credentials = thread.credentials.get();
+    context.model = thread.address_space->model();
+    context.stack_limit = process.limits[kLimitStack].soft;
+    context.personality = process.personality;
+    context.may_gain_privileges = !thread.no_new_privileges;
+    PreparedProgram program = TRY(prepare_program(context, request));
+
+    TRY(leave_only_current(thread));
+    if (thread.files->reference_count() > 1) {
+        Ref<fs::FdTable> own = TRY(thread.files->clone());
+        core::SpinGuard guard(process.signal_lock);
+        std::swap(thread.files, own);
+        guard.unlock();  // the shared one is dropped without the lock
+    }
+    // Nothing fails from here on.
+    leave_user_memory(thread);
+    if (process.timers) process.timers->delete_posix_timers();
+    uint64_t resident = thread.address_space->sizes().resident_pages * (kPageSize / 1024);
+    if (resident > process.max_resident_kib) process.max_resident_kib = resident;
+    frame = program.frame;
+    thread.in_system_call = false;
+    adopt_program(process, thread, program);
+    thread.files->close_for_exec();
+    {
+        core::SpinGuard guard(tree().lock);
+        process.has_executed = true;
+        process.exit_signal = kSigChld;
+    }
+    if (thread.vfork_done) {
+        thread.vfork_done->complete();
+        thread.vfork_done.reset();
+    }
+    return {};
+}
+
+}  // namespace process
