@@ -268,7 +268,9 @@ void adopt_program(Process& process, Thread& thread, PreparedProgram& program) {
         std::memcpy(process.auxiliary_vector, program.auxiliary_vector, sizeof(process.auxiliary_vector));
         process.auxiliary_words = program.auxiliary_words;
         for (SignalAction& action : process.actions.of) {
-            action = SignalAction{.handler = action.handler == kSigIgn ? kSigIgn : kSigDfl};
+            uint64_t handler = action.handler == kSigIgn ? kSigIgn : kSigDfl;
+            action = SignalAction{};
+            action.handler = handler;
         }
         std::memcpy(thread.name, program.name, sizeof(thread.name));
     }
@@ -303,7 +305,6 @@ Result<void> execute(Thread& thread, arch::TrapFrame& frame, ProgramRequest& req
         Ref<fs::FdTable> own = TRY(thread.files->clone());
         core::SpinGuard guard(process.signal_lock);
         std::swap(thread.files, own);
-        guard.unlock();  // the shared one is dropped without the lock
     }
     // Nothing fails from here on.
     leave_user_memory(thread);

@@ -5,10 +5,11 @@
 
 namespace process {
 
-ProcessTree& tree() {
-    static constinit ProcessTree the_tree;
-    return the_tree;
+namespace {
+ProcessTree the_tree;
 }
+
+ProcessTree& tree() { return the_tree; }
 
 Result<PidReservation> PidReservation::create() {
     auto fresh = TRY(core::make<PidNumber>());
