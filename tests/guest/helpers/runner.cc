@@ -2,7 +2,7 @@
 //
 //   runner [--after CASE] PROGRAM...
 //
-// where @static stands for all programs of that kind, in the order of the file /tests/programs, and
+// where @static stands for all programs of that kind, in the order of the file /tests/static.programs, and
 // @static:PROGRAM for those from PROGRAM on. It
 // prints "### PROGRAM", the program's output, "### end STATUS". --after skips the cases of the first program up
 // to and with CASE: the driver goes on that way after a machine that died. Every program gets a session of its
@@ -94,7 +94,7 @@ static void run_list(char* what, const char* self, const char* after) {
     if (first) *first++ = 0;
     int folder = (int)(strrchr(self, '/') - self);
     char path[256], name[128];
-    snprintf(path, sizeof path, "%.*s/programs", folder, self);
+    snprintf(path, sizeof path, "%.*s/%s.programs", folder, self, what);
     FILE* list = fopen(path, "r");
     if (!list) {
         say("runner: cannot read %s: %s\n", path, strerror(errno));
