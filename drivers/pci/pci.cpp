@@ -10,9 +10,6 @@ constexpr uint8_t kVendor = 0x00, kCommand = 0x04, kStatus = 0x06, kClass = 0x08
                   kSecondaryBus = 0x19, kSubsystem = 0x2e, kCapabilities = 0x34;
 constexpr uint16_t kCommandMemory = 1 << 1, kCommandMaster = 1 << 2, kCommandNoIntx = 1 << 10;
 constexpr uint16_t kStatusCapabilities = 1 << 4;
-// A 256-byte space holds no more capabilities than this: the bound on a looping list.
-constexpr unsigned kMaximumCapabilities = 48;
-
 struct Visit {
     ConfigSpace& config;
     void (*found)(void* context, const Function& function);
@@ -92,37 +89,6 @@ std::optional<MsiX> find_msix(ConfigSpace& config, Address function) {
     uint32_t table = config.read32(function, static_cast<uint8_t>(capability + 4));
     uint16_t control = config.read16(function, static_cast<uint8_t>(capability + 2));
     return MsiX{capability, table & 7, table & ~uint32_t{7}, static_cast<uint16_t>((control & 0x7ff) + 1)};
-}
-
-Result<VirtioLayout> find_virtio_layout(ConfigSpace& config, Address function) {
-    enum : uint8_t { kCommon = 1, kNotify = 2, kIsr = 3, kDevice = 4 };
-    VirtioLayout layout;
-    uint8_t at = 0;
-    for (unsigned i = 0; i < kMaximumCapabilities; i++) {
-        at = find_capability(config, function, kCapabilityVendor, at);
-        if (at == 0) break;
-        uint32_t header = config.read32(function, at);
-        auto length = static_cast<uint8_t>(header >> 16);
-        auto type = static_cast<uint8_t>(header >> 24);
-        if (length < 16 || at > 0x100 - 16) continue;
-        VirtioRegion region{config.read8(function, static_cast<uint8_t>(at + 4)),
-                            config.read32(function, static_cast<uint8_t>(at + 8)),
-                            config.read32(function, static_cast<uint8_t>(at + 12))};
-        // Reserved BAR numbers are to be ignored (4.1.4.2), and so is what wraps around 32 bits.
-        if (region.bar > 5 || region.offset + uint64_t{region.length} > ~uint32_t{0}) continue;
-        // The first of each type is the one the device prefers.
-        if (type == kCommon && !layout.common) layout.common = region;
-        if (type == kIsr && !layout.isr) layout.isr = region;
-        if (type == kDevice && !layout.device) layout.device = region;
-        if (type == kNotify && !layout.notify && length >= 20 && at <= 0x100 - 20) {
-            layout.notify = region;
-            layout.notify_multiplier = config.read32(function, static_cast<uint8_t>(at + 16));
-        }
-    }
-    if (layout.common.length < 56 || layout.notify.length < 2 || layout.isr.length < 1) {
-        return fail(Errno::kInval);
-    }
-    return layout;
 }
 
 }  // namespace drivers::pci

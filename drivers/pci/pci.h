@@ -55,6 +55,8 @@ Result<PhysAddr> memory_bar(ConfigSpace& config, Address function, unsigned inde
 
 // Offset of the next capability with this id after `previous` (0: the first). 0: none. Broken lists end.
 uint8_t find_capability(ConfigSpace& config, Address function, uint8_t id, uint8_t previous = 0);
+// A 256-byte space holds no more capabilities than this: the bound on a looping list.
+inline constexpr unsigned kMaximumCapabilities = 48;
 inline constexpr uint8_t kCapabilityVendor = 0x09, kCapabilityMsiX = 0x11;
 
 // Lets the function decode memory and master the bus; no legacy interrupt line.

@@ -130,14 +130,6 @@ class PciTransport final : public Transport {
 
 }  // namespace
 
-uint32_t pci_device_type(const pci::Function& function) {
-    // 4.1.2: modern devices are 0x1040 + type; transitional ones carry the type as subsystem id.
-    if (function.vendor != 0x1af4) return 0;
-    if (function.device >= 0x1040 && function.device <= 0x107f) return function.device - 0x1040u;
-    if (function.device >= 0x1000 && function.device <= 0x103f) return function.subsystem;
-    return 0;
-}
-
 Result<std::unique_ptr<Transport>> make_pci_transport(pci::ConfigSpace& config, const pci::Function& function) {
     uint32_t type = pci_device_type(function);
     if (type == 0) return fail(Errno::kNoDev);
