@@ -13,7 +13,10 @@ namespace abi {
     FAMILY(kPollFamily)          \
     FAMILY(kMemoryFamily)        \
     FAMILY(kProcessFamily)       \
+    FAMILY(kExecFamily)          \
+    FAMILY(kWaitFamily)          \
     FAMILY(kSignalFamily)        \
+    FAMILY(kSignalSendingFamily) \
     FAMILY(kFutexFamily)         \
     FAMILY(kTimeFamily)          \
     FAMILY(kTimerFamily)         \

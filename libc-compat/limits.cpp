@@ -2,8 +2,7 @@
 #include "libc-compat/families.h"
 
 #include "arch/x86_64/user_copy.h"
-#include "libc-compat/user_time.h"
-#include "process/usage.h"
+#include "libc-compat/rusage.h"
 
 namespace abi {
 
@@ -63,14 +62,6 @@ Result<void> sys_prlimit64(Context& context, int pid, unsigned resource, UserIn<
     return arch::copy_out(previous, old);
 }
 
-// struct rusage (getrusage(2)).
-struct UserRusage {
-    UserTimeval user, system;
-    int64_t max_resident_kib, shared_kib, data_kib, stack_kib, minor_faults, major_faults, swaps, block_input,
-        block_output, messages_sent, messages_received, signals, voluntary_switches, involuntary_switches;
-};
-static_assert(sizeof(UserRusage) == 144);
-
 Result<void> sys_getrusage(Context& context, int who, UserOut<UserRusage> usage) {
     constexpr int kSelf = 0, kChildren = -1, kThread = 1;
     process::Usage sum;
@@ -78,14 +69,7 @@ Result<void> sys_getrusage(Context& context, int who, UserOut<UserRusage> usage)
     else if (who == kChildren) sum = context.process().children_usage;
     else if (who == kThread) sum = process::usage_of(context.thread);
     else return fail(Errno::kInval);
-    UserRusage result{};
-    result.user = to_timeval(sum.user_ns);
-    result.system = to_timeval(sum.system_ns);
-    result.max_resident_kib = static_cast<int64_t>(sum.max_resident_kib);
-    result.minor_faults = static_cast<int64_t>(sum.minor_faults);
-    result.voluntary_switches = static_cast<int64_t>(sum.voluntary_switches);
-    result.involuntary_switches = static_cast<int64_t>(sum.involuntary_switches);
-    return arch::copy_out(usage, result);
+    return arch::copy_out(usage, to_rusage(sum));
 }
 
 constexpr SystemCall kCalls[] = {

@@ -1,5 +1,7 @@
 #include "process/exit.h"
 
+#include <cstring>
+
 #include "arch/x86_64/user_copy.h"
 #include "core/log.h"
 #include "fs/process_host.h"
@@ -168,6 +170,7 @@ void release_children(Thread& thread, bool process_dies) {
 Reaped become_zombie_locked(Process& process, int wait_status, uint32_t uid) {
     process.exit_status = wait_status;
     process.exit_uid = uid;
+    std::memcpy(process.name, current_thread().name, sizeof(process.name));
     process.zombie = true;
     check_orphaned_group_locked(process, &process);
     if (notify_parent_of_exit_locked(process, uid)) return reap_locked(process);

@@ -83,6 +83,7 @@ class Thread final : public sched::Thread {
 
     // Guarded by Process::signal_lock; the thread itself may read `blocked` without it.
     SignalSet blocked;
+    SignalSet awaited;                    // rt_sigtimedwait(2): unblocked for its sleep only, taken by it alone
     PendingSignals pending;               // thread-directed
     bool stopped = false;                 // sleeps because of a stop signal
     bool must_exit = false;               // a sibling ended or replaced the program: leave at the next chance
@@ -150,6 +151,7 @@ class Process final : public core::RefCounted {
     bool reaped = false;
     int exit_status = 0;                  // as wait4(2) gives it
     uint32_t exit_uid = 0;
+    char name[16] = {};                   // of the last thread, for zombies
     int exit_signal = kSigChld;           // clone's low byte; 0: none
     bool has_executed = false;            // setpgid(2): EACCES for the parent
     bool child_subreaper = false;

@@ -34,7 +34,6 @@ Result<void> send(Process& process, Thread* target, const SignalInfo& info, Info
     if (signal != kSigKill) {
         entry.reset(new (std::nothrow) QueuedSignal);
         if (entry) entry->info = info;
-        else if (need == InfoNeed::kRequired) return fail(Errno::kAgain);
     }
     PendingSignals::EntryList dropped;
     core::Defer free_dropped([&] { free_entries(dropped); });  // after unlocking
@@ -48,19 +47,18 @@ Result<void> send(Process& process, Thread* target, const SignalInfo& info, Info
     }
     const Thread& judge = target ? *target : process.threads.front();
     // A blocked signal is kept even if it is ignored now: the action may change before it is unblocked.
-    if (!judge.blocked.has(signal) && ignored_locked(process, signal)) return {};
+    if (!(judge.blocked | judge.awaited).has(signal) && ignored_locked(process, signal)) return {};
     PendingSignals& queue = target ? target->pending : process.pending;
     if (signal < kSigRtMin && queue.set().has(signal)) return {};
-    if (need == InfoNeed::kRequired && queue.size() >= process.limits[kLimitSigPending].soft) {
-        return fail(Errno::kAgain);
-    }
+    bool needs_info = need == InfoNeed::kRequired && signal >= kSigRtMin;
+    if (needs_info && (!entry || queue.size() >= process.limits[kLimitSigPending].soft)) return fail(Errno::kAgain);
     QueuedSignal* unused = queue.add(signal, entry.release());
     entry.reset(unused);
     fs::signal_became_pending(signal);
     Thread* chosen = target ? (wants_signal(*target, signal) ? target : nullptr) : choose_locked(process, signal);
     if (signal == kSigKill && !chosen) chosen = &process.threads.front();
     if (!chosen) return {};
-    bool fatal = signal == kSigKill || (process.actions[signal].handler == kSigDfl &&
+    bool fatal = signal == kSigKill || (!chosen->awaited.has(signal) && process.actions[signal].handler == kSigDfl &&
                                         default_action(signal) == DefaultAction::kTerminate);
     // What ends the process ends it at once, also if the chosen thread sleeps where only death wakes it. Faults go
     // through delivery, which logs them.
