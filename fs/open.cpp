@@ -9,7 +9,7 @@ namespace fs {
 namespace {
 
 // Flags that an open file description does not keep (fcntl(2), F_GETFL).
-constexpr uint32_t kNotKept = kOCreat | kOExcl | kONoCtty | kOTrunc | kOCloExec;
+constexpr uint32_t kNotKept = kOCreat | kOExcl | kOTrunc | kOCloExec;  // O_NOCTTY goes after the open
 
 unsigned wanted_access(uint32_t flags) {
     static constexpr unsigned kByMode[] = {kAccessRead, kAccessWrite, kAccessRead | kAccessWrite,
@@ -73,6 +73,7 @@ Result<Ref<File>> open_place(const Path& path, uint32_t flags, const Identity& i
         change.set_size = true;
         TRY(inode.change_attributes(change));
     }
+    if (flags & kONoCtty) file->set_flags(file->flags() & ~kONoCtty);
     return file;
 }
 

@@ -8,6 +8,11 @@ namespace abi {
 #define ISOUNIK_FAMILIES(FAMILY) \
     FAMILY(kFileFamily)          \
     FAMILY(kFileMetadataFamily)  \
+    FAMILY(kDescriptorFamily)    \
+    FAMILY(kFileControlFamily)   \
+    FAMILY(kCopyingFamily)       \
+    FAMILY(kDirectoryFamily)     \
+    FAMILY(kFileSystemFamily)    \
     FAMILY(kPipeFamily)          \
     FAMILY(kEventFamily)         \
     FAMILY(kPollFamily)          \
