@@ -11,6 +11,8 @@ void TcpSocket::release(AcceptQueue& orphans) {
     while (!orphans.empty()) {
         TcpSocket& child = orphans.front();
         orphans.pop_front();
+        child.options_.linger = true;  // nobody will answer: the peer gets a reset
+        child.options_.linger_seconds = 0;
         child.unref();
     }
 }
@@ -153,6 +155,9 @@ Result<void> TcpSocket::start_connect(const Endpoint& peer) {
     Endpoint target{wildcard_to_loopback(peer.address), peer.port};
     if (IP_IS_ANY_TYPE_VAL(target.address)) ip_addr_set_loopback_val(1, target.address);
     if (ip_addr_ismulticast(&target.address)) return fail(Errno::kNetUnreach);
+    if (IP_IS_V6_VAL(target.address) && ip6_addr_lacks_zone(ip_2_ip6(&target.address), IP6_UNICAST)) {
+        return fail(Errno::kInval);  // ipv6(7): link-local addresses need sin6_scope_id
+    }
     bool bound_before = has_port();
     for (unsigned attempt = 0;; attempt++) {
         TRY(ensure_port());

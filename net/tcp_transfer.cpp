@@ -19,7 +19,7 @@ alignas(64) std::byte bounce[kBounceSize];
 // How many bytes may be queued now. SO_SNDBUF bounds it below lwIP's own limit.
 size_t TcpSocket::send_room() const {
     if (!pcb_ || tcp_sndqueuelen(pcb_) >= TCP_SND_QUEUELEN - 64) return 0;
-    size_t queued = TCP_SND_BUF - tcp_sndbuf(pcb_);
+    size_t queued = TCP_SND_BUF - pcb_->snd_buf;
     size_t limit = static_cast<size_t>(options_.send_buffer) < TCP_SND_BUF ? options_.send_buffer : TCP_SND_BUF;
     return queued < limit ? limit - queued : 0;
 }
@@ -27,7 +27,7 @@ size_t TcpSocket::send_room() const {
 // Linux wakes writers when a third of the buffer is free (sk_stream_is_writeable()).
 bool TcpSocket::writable_now() const {
     if (!pcb_ || tcp_sndqueuelen(pcb_) >= TCP_SND_QUEUELEN / 2) return false;
-    size_t queued = TCP_SND_BUF - tcp_sndbuf(pcb_);
+    size_t queued = TCP_SND_BUF - pcb_->snd_buf;
     return send_room() >= queued / 2 && send_room() > 0;
 }
 
@@ -93,7 +93,7 @@ Result<size_t> TcpSocket::send(SendRequest& request) {
     if (pcb_ && sent) {
         // TCP_CORK and MSG_MORE hold back what does not fill a segment.
         bool hold = tcp_.cork || (request.flags & kMsgMore);
-        size_t queued = TCP_SND_BUF - tcp_sndbuf(pcb_);
+        size_t queued = TCP_SND_BUF - pcb_->snd_buf;
         if (!hold || queued >= 2u * tcp_mss(pcb_)) push_out();
     }
     if (sent || failure == Errno{}) return sent;
@@ -212,7 +212,7 @@ Result<size_t> TcpSocket::readable_bytes() {
 Result<size_t> TcpSocket::unsent_bytes() {
     StackLock lock;
     if (state_ == State::kListening) return fail(Errno::kInval);
-    return pcb_ && state_ == State::kConnected ? TCP_SND_BUF - tcp_sndbuf(pcb_) : 0;
+    return pcb_ && state_ == State::kConnected ? TCP_SND_BUF - pcb_->snd_buf : 0;
 }
 
 }  // namespace net

@@ -1,4 +1,4 @@
-# lwIP, compiled from Debian's source package: isounik_add_lwip(NAME) makes an object library of its core.
+# lwIP, compiled from Debian's source package: isounik_add_lwip(NAME TYPE) makes a library of its core.
 #
 # Include after the project has C enabled. The caller adds compile options: the kernel its flags, the host tests
 # sanitizers. The port's headers (net/lwip/include) decide what is built in.
@@ -23,8 +23,8 @@ foreach(file ${core})
 endforeach()
 list(APPEND ISOUNIK_LWIP_SOURCES ${ISOUNIK_LWIP_DIR}/src/netif/ethernet.c)
 
-function(isounik_add_lwip name)
-    add_library(${name} OBJECT ${ISOUNIK_LWIP_SOURCES})
+function(isounik_add_lwip name type)
+    add_library(${name} ${type} ${ISOUNIK_LWIP_SOURCES})
     target_include_directories(${name} SYSTEM PUBLIC ${ISOUNIK_LWIP_INCLUDES})
     # Not our code: its warnings are not ours to mend; it type-puns addresses.
     target_compile_options(${name} PRIVATE -w -fno-strict-aliasing)

@@ -42,6 +42,8 @@
 #define IP_REASS_MAX_PBUFS 128
 #define MEMP_NUM_REASSDATA 16
 #define IP_FRAG 1
+/* Reassembly keeps 64-bit pointers where a fragment's header was: that needs a copy of the header. */
+#define IPV6_FRAG_COPYHEADER 1
 #define LWIP_NETIF_HOSTNAME 1
 #define LWIP_NETIF_TX_SINGLE_PBUF 0
 
