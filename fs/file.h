@@ -24,6 +24,7 @@ inline constexpr uint32_t kORdOnly = 0, kOWrOnly = 1, kORdWr = 2, kOAccMode = 3,
 struct OpenRequest {
     uint32_t flags = 0;
     const Path* path = nullptr;  // null for pipes, sockets, anonymous inodes
+    bool no_controlling_terminal = false;  // O_NOCTTY, which is not among the flags that a file keeps
 };
 
 // A registration of a file with an epoll instance (fs/events/epoll.h).
@@ -63,6 +64,8 @@ class File : public core::RefCounted {
     virtual const Path* path() const { return nullptr; }
     // What /proc/<pid>/fd/N shows: a path or "pipe:[7]".
     virtual Result<core::String> description() = 0;
+    // What /proc/<pid>/fdinfo/N shows after the lines that all files have.
+    virtual Result<void> append_info(core::String& text) { (void)text; return {}; }
 
     uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
     void set_flags(uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }

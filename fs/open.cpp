@@ -67,7 +67,7 @@ Result<Ref<File>> open_place(const Path& path, uint32_t flags, const Identity& i
             return fail(Errno::kPerm);
     }
     if (type == FileType::kSocket) return fail(Errno::kNxIo);
-    auto file = TRY(inode.open(OpenRequest{(flags & ~kNotKept) | kOLargeFile, &path}));
+    auto file = TRY(inode.open(OpenRequest{(flags & ~kNotKept) | kOLargeFile, &path, (flags & kONoCtty) != 0}));
     if ((flags & kOTrunc) && type == FileType::kRegular && opened == Opened::kExisting) {
         AttributeChange change;
         change.set_size = true;

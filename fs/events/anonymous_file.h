@@ -19,9 +19,6 @@ class AnonymousFile : public File {
     Attributes attributes() override;
     Result<core::String> description() override;  // "anon_inode:[eventfd]"
 
-    // What /proc/<pid>/fdinfo/N shows after pos, flags and mnt_id.
-    virtual Result<void> append_info(core::String& text) { (void)text; return {}; }
-
   private:
     std::string_view name_;
 };

@@ -84,7 +84,12 @@ class ProcessView {
     // Runnable threads now, all threads, and the last pid given out (/proc/loadavg, /proc/stat).
     struct Load { unsigned runnable, threads; int last_pid; uint64_t forks; };
     virtual Load load() = 0;
+    // uname(2) and sethostname(2).
+    struct SystemNames { std::string_view type, release, version; };
+    virtual SystemNames system_names() = 0;
     virtual Result<core::String> host_name() = 0;
+    virtual Result<core::String> domain_name() = 0;
+    virtual Result<void> set_host_name(std::string_view name) = 0;
 
   protected:
     ~ProcessView() = default;

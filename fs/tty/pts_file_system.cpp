@@ -1,6 +1,7 @@
 // /dev/pts: one name for each pseudo-terminal whose master is open, and ptmx (Linux' devpts).
 #include "core/log.h"
 #include "fs/device.h"
+#include "fs/directory_file.h"
 #include "fs/tty/pty.h"
 
 namespace fs {
@@ -64,6 +65,9 @@ class PtsRoot final : public Inode {
         auto pty = tty::Pty::find(index);
         if (!pty) return fail(Errno::kNoEnt);
         return Ref<Inode>(TRY(core::make_ref<PtsNode>(owner_, std::move(pty))));
+    }
+    Result<Ref<File>> open(const OpenRequest& request) override {
+        return Ref<File>(TRY(core::make_ref<DirectoryFile>(request.flags, *request.path)));
     }
     Result<void> read_directory(uint64_t offset, DirectorySink& sink) override {
         if (offset == 0 && !sink.entry("ptmx", kPtmxNumber, FileType::kCharacter, 1)) return {};

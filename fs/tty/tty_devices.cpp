@@ -43,7 +43,7 @@ class PtySlaves final : public CharacterDevice {
         if (!pty || pty->locked()) return fail(Errno::kIo);
         Ref<Terminal> terminal(std::move(pty));
         auto file = TRY(open_terminal(terminal, request));
-        if (!(request.flags & kONoCtty)) terminal->adopt_by_opener();
+        if (!request.no_controlling_terminal) terminal->adopt_by_opener();
         return file;
     }
 };

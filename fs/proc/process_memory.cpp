@@ -1,0 +1,106 @@
+// /proc/<pid>/maps and mem.
+#include <algorithm>
+
+#include "fs/path_file.h"
+#include "fs/proc/process_files.h"
+#include "fs/proc/process_view.h"
+
+namespace fs::proc {
+
+namespace {
+
+constexpr size_t kNameColumn = 73;  // show_map_vma()
+
+// A process's memory through its address space.
+class MemoryFile final : public PathFile {
+  public:
+    MemoryFile(const OpenRequest& request, Ref<mm::AddressSpace> space)
+        : PathFile(request.flags, *request.path), space_(std::move(space)) {}
+
+    Result<size_t> read(Destination& destination, uint64_t* offset) override {
+        return transfer(destination.remaining(), offset, [&](std::byte* chunk, size_t count, UserAddr address) -> Result<void> {
+            TRY(space_->read_memory(address, {chunk, count}));
+            return destination.put(chunk, count);
+        });
+    }
+    Result<size_t> write(Source& source, uint64_t* offset) override {
+        return transfer(source.remaining(), offset, [&](std::byte* chunk, size_t count, UserAddr address) -> Result<void> {
+            TRY(source.take(chunk, count));
+            return space_->write_memory(address, {chunk, count}, true);
+        });
+    }
+    bool seekable() const override { return true; }
+    Result<uint64_t> seek(int64_t offset, int whence) override {
+        if (whence == 1) offset += static_cast<int64_t>(position);
+        else if (whence != 0) return fail(Errno::kInval);
+        position = static_cast<uint64_t>(offset);
+        return position;
+    }
+
+  private:
+    template <typename Step>
+    Result<size_t> transfer(size_t size, uint64_t* offset, Step step) {
+        size_t moved = 0;
+        while (moved < size) {
+            std::byte chunk[1024];
+            uint64_t address = *offset;
+            if (address >= core::kUserEnd) break;
+            size_t count = std::min({sizeof chunk, size - moved, core::kPageSize - (address & core::kPageMask)});
+            if (auto done = step(chunk, count, UserAddr(address)); !done) {
+                if (moved > 0) break;
+                return fail(done.error() == Errno::kFault ? Errno::kIo : done.error());
+            }
+            moved += count;
+            *offset += count;
+        }
+        return moved;
+    }
+
+    Ref<mm::AddressSpace> space_;
+};
+
+}  // namespace
+
+void append_map_line(Text& text, const mm::MapLine& line) {
+    size_t start = text.size();
+    text.hex(line.range.start.value(), 8) << '-';
+    text.hex(line.range.end.value(), 8) << ' ' << (line.protection.read ? 'r' : '-') << (line.protection.write ? 'w' : '-')
+                                        << (line.protection.execute ? 'x' : '-')
+                                        << (line.sharing == mm::Sharing::kShared ? 's' : 'p') << ' ';
+    text.hex(line.offset, 8) << ' ';
+    text.hex(line.device >> 8 & 0xfff, 2) << ':';
+    text.hex((line.device & 0xff) | (line.device >> 12 & 0xfff00), 2) << ' ' << line.inode << ' ';
+    if (!line.name.empty()) {
+        while (text.size() - start < kNameColumn && !text.failed() && !text.overflowed()) text << ' ';
+        for (char byte : line.name) {
+            if (byte == '\n') text << "\\012";
+            else text << byte;
+        }
+    }
+    text << '\n';
+}
+
+Result<void> maps_text(Text& text, const Subject& subject) {
+    if (!process_view()->may_inspect(subject.tid)) return fail(Errno::kAcces);
+    auto space = process_view()->address_space(subject.tid);
+    if (!space) return {};
+    // The visit runs under the space's lock and must not allocate: try with more room until all lines fit.
+    for (size_t capacity = 4096;; capacity *= 2) {
+        Text lines(Text::Growth::kFixed);
+        TRY(lines.reserve(capacity));
+        space->for_each_map([](void* context, const mm::MapLine& line) { append_map_line(*static_cast<Text*>(context), line); },
+                            &lines);
+        if (lines.overflowed()) continue;
+        text << lines.view();
+        return {};
+    }
+}
+
+Result<Ref<File>> open_memory(const OpenRequest& request, const Subject& subject) {
+    if (!process_view()->may_inspect(subject.tid)) return fail(Errno::kAcces);
+    auto space = process_view()->address_space(subject.tid);
+    if (!space) return fail(Errno::kSrch);
+    return Ref<File>(TRY(core::make_ref<MemoryFile>(request, std::move(space))));
+}
+
+}  // namespace fs::proc

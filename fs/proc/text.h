@@ -1,0 +1,54 @@
+// Text under construction, for files whose content is made when it is read.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/log.h"
+#include "core/vector.h"
+
+namespace fs::proc {
+
+// Errors are sticky: after ENOMEM nothing is appended and error() tells.
+class Text {
+  public:
+    // A text of fixed capacity never allocates: for use under locks. What does not fit sets overflowed().
+    enum class Growth : bool { kFixed, kGrows };
+    explicit Text(Growth growth = Growth::kGrows) : growth_(growth) {}
+    Result<void> reserve(size_t capacity) {
+        TRY(bytes_.reserve(capacity));
+        capacity_ = capacity;
+        return {};
+    }
+
+    Text& operator<<(std::string_view text) { append(text); return *this; }
+    Text& operator<<(char byte) { append({&byte, 1}); return *this; }
+    template <typename T>
+        requires(std::is_integral_v<T> && !std::is_same_v<T, char> && !std::is_same_v<T, bool>)
+    Text& operator<<(T value) {
+        char digits[24];
+        append(klog::format(digits, sizeof digits, "{}", value));
+        return *this;
+    }
+    // printf's %*lu and %0*lx.
+    Text& decimal(uint64_t value, unsigned width);
+    Text& hex(uint64_t value, unsigned digits = 1);
+    // Spaces until the line that began at `line_start` is `column` bytes long, at least one.
+    Text& pad_line(size_t line_start, size_t column);
+
+    std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
+    size_t size() const { return bytes_.size(); }
+    bool failed() const { return failed_; }
+    bool overflowed() const { return overflowed_; }
+    void clear() { bytes_.clear(); failed_ = overflowed_ = false; }
+
+  private:
+    void append(std::string_view text);
+
+    core::Vector<char> bytes_;
+    Growth growth_;
+    size_t capacity_ = 0;
+    bool failed_ = false, overflowed_ = false;
+};
+
+}  // namespace fs::proc
