@@ -28,6 +28,10 @@ void leave(State& state, unsigned cpu) {
 
 }  // namespace
 
+void forget_processors() {
+    for (Processor& processor : g_processors) processor = Processor();
+}
+
 AddressSpace::State::~State() {
     vmas.clear_and_dispose([](Vma* vma) {
         if (vma->object) vma->object->page_cache().remove_mapping(*vma);

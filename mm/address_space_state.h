@@ -104,6 +104,9 @@ struct AddressSpace::State {
     }
 };
 
+// Host tests: a new machine has nothing loaded.
+void forget_processors();
+
 // The lock for a scope, and the deletion of unmapped VMAs after it: dropping the last reference of a file runs
 // code of fs/, which may take locks of lower ranks.
 class SpaceGuard {

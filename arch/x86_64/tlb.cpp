@@ -49,6 +49,10 @@ void flush(const FlushRequest& request) {
     uint64_t my_bit = uint64_t{1} << self;
     if (request.cpus & my_bit) flush_here(request);
     uint64_t others = request.cpus & ~my_bit;
+    for (uint64_t rest = others; rest; rest &= rest - 1) {  // "all" includes processors that do not run (yet)
+        const Processor* other = processor_of(static_cast<unsigned>(__builtin_ctzll(rest)));
+        if (!other || !other->online.load(std::memory_order_acquire)) others &= ~(rest & -rest);
+    }
     if (!others) return;
     Mailbox& mailbox = mailboxes[self];
     mailbox.request = request;

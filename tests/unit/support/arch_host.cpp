@@ -49,6 +49,4 @@ Result<uint32_t> user_exchange32(UserAddr address, uint32_t value) {
     return __atomic_exchange_n(word(address), value, __ATOMIC_SEQ_CST);
 }
 
-unsigned this_cpu() { return 0; }
-
 }  // namespace arch
