@@ -64,6 +64,7 @@ int gdb_command(RunOptions options, const std::vector<std::string>& gdb_argument
                                         "-ex", "set confirm off",
                                         "-ex", "set tcp auto-retry on",
                                         "-ex", "set tcp connect-timeout 30",
+                                        "-ex", "directory " + places.source.string(),
                                         "-ex", "set architecture i386:x86-64",
                                         "-ex", "target remote 127.0.0.1:" + std::to_string(kGdbPort)};
     command.insert(command.end(), gdb_arguments.begin(), gdb_arguments.end());
