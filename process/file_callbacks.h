@@ -4,6 +4,6 @@
 namespace process {
 
 // Once, before the first program.
-void register_process_host();
+void register_file_callbacks();
 
 }  // namespace process
