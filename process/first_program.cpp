@@ -6,7 +6,7 @@
 #include "mm/kernel_stacks.h"
 #include "process/exec.h"
 #include "process/proc_view.h"
-#include "process/file_callbacks.h"
+#include "process/process_host.h"
 #include "process/tree.h"
 #include "sched/timer.h"
 
@@ -137,7 +137,7 @@ std::expected<Ref<Process>, LaunchFailure> start_first_program(const FirstProgra
         return std::unexpected(LaunchFailure{125, error});
     };
     register_process_view();
-    register_file_callbacks();
+    register_process_host();
     auto credentials = root_credentials();
     if (!credentials) return machine_failed(credentials.error());
     auto fs_context = make_fs_context(program, **credentials);

@@ -1,4 +1,4 @@
-#include "process/file_callbacks.h"
+#include "process/process_host.h"
 
 #include <cstring>
 
@@ -65,6 +65,6 @@ Host host;
 
 }  // namespace
 
-void register_file_callbacks() { fs::set_process_host(host); }
+void register_process_host() { fs::set_process_host(host); }
 
 }  // namespace process

@@ -4,6 +4,6 @@
 namespace process {
 
 // Once, before the first program.
-void register_file_callbacks();
+void register_process_host();
 
 }  // namespace process
