@@ -283,6 +283,13 @@ class View final : public fs::proc::ProcessView {
         size_t length = process::host_name(name);
         return core::String::create({name, length});
     }
+    Result<core::String> domain_name() override {
+        char name[kHostNameMax + 1];
+        size_t length = process::domain_name(name);
+        return core::String::create({name, length});
+    }
+    Result<void> set_host_name(std::string_view name) override { return process::set_host_name(name); }
+    SystemNames system_names() override { return {kSystemName, kSystemRelease, kSystemVersion}; }
 
   private:
     static Thread* thread_of_locked(Task& task) {
