@@ -5,8 +5,6 @@
 #include "core/log.h"
 #include "mm/kernel_stacks.h"
 #include "process/exec.h"
-#include "process/proc_view.h"
-#include "process/process_host.h"
 #include "process/tree.h"
 #include "sched/timer.h"
 
@@ -136,8 +134,6 @@ std::expected<Ref<Process>, LaunchFailure> start_first_program(const FirstProgra
         klog::error("the first process cannot be made: {}", error);
         return std::unexpected(LaunchFailure{125, error});
     };
-    register_process_view();
-    register_process_host();
     auto credentials = root_credentials();
     if (!credentials) return machine_failed(credentials.error());
     auto fs_context = make_fs_context(program, **credentials);
