@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/user_copy.h"
 #include "core/log.h"
+#include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 #include "process/exec.h"
 

@@ -1,6 +1,7 @@
 // Memory: mmap, munmap, mprotect, mremap, madvise, brk, msync, mincore, mlock and relatives.
 //
 // Flags, limits and files are checked here, in Linux's order; the work is mm::AddressSpace's.
+#include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 
 #include "fs/file.h"

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "arch/x86_64/user_copy.h"
+#include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 #include "process/clone.h"
 #include "process/exit.h"

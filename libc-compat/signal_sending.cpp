@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "arch/x86_64/user_copy.h"
+#include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 #include "process/pidfd.h"
 #include "process/signal_state.h"

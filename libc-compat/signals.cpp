@@ -1,6 +1,7 @@
 // What a program does with its own signals: rt_sigaction(2), rt_sigprocmask(2), sigaltstack(2), sigsuspend(2),
 // sigtimedwait(2). Sending is in signal_sending.cpp.
 #include "arch/x86_64/user_copy.h"
+#include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 #include "libc-compat/user_time.h"
 #include "process/signal_frame.h"

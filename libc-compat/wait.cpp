@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/user_copy.h"
 #include "libc-compat/rusage.h"
+#include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 #include "process/pidfd.h"
 
