@@ -53,6 +53,11 @@ class NetworkDevice {
     // during the call. No device lock is held. `checksum_good`: need not be verified.
     using Receiver = void (*)(void* context, std::span<const std::byte> frame, bool checksum_good);
     virtual void set_receiver(Receiver receiver, void* context) = 0;
+    // Called from the interrupt, with no device lock held, when there is room again after transmit() said EAGAIN.
+    virtual void set_transmit_ready(void (*ready)(void* context), void* context) {
+        (void)ready;
+        (void)context;
+    }
 };
 NetworkDevice* network_device();
 

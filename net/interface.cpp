@@ -169,6 +169,8 @@ Result<void> start_ethernet(drivers::NetworkDevice& device, const Configuration&
     if (!netif_add(&interface, &address, &netmask, &gateway, nullptr, initialize_ethernet, netif_input)) {
         return fail(Errno::kNoMem);
     }
+    // The end of the lock sends what waits.
+    device.set_transmit_ready([](void*) { StackLock lock; }, nullptr);
     netif_set_default(&interface);
     netif_set_link_up(&interface);
     netif_set_up(&interface);

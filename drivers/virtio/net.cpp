@@ -81,6 +81,11 @@ void Network::set_receiver(Receiver receiver, void* context) {
     receiver_.store(receiver, std::memory_order_release);
 }
 
+void Network::set_transmit_ready(void (*ready)(void*), void* context) {
+    transmit_ready_context_ = context;
+    transmit_ready_.store(ready, std::memory_order_release);
+}
+
 void Network::reclaim_locked() {
     while (auto used = transmit_queue_.ring.take()) transmit_free_ |= uint64_t{1} << used->token;
 }
@@ -96,8 +101,12 @@ Result<void> Network::transmit(std::span<const std::span<const std::byte>> piece
         header.checksum_offset = checksum.offset;
     }
     core::SpinGuard guard(transmit_lock_);
-    // No transmit interrupts: buffers come back when the next frame wants one.
-    if (transmit_queue_.ring.has_used()) reclaim_locked();
+    // No transmit interrupts while there is room: buffers come back when the next frame wants one.
+    reclaim_locked();
+    if (transmit_free_ == 0 && !transmit_blocked_) {
+        transmit_blocked_ = true;
+        if (transmit_queue_.ring.enable_interrupts()) reclaim_locked();
+    }
     if (transmit_free_ == 0) return fail(transmit_queue_.ring.broken() ? Errno::kIo : Errno::kAgain);
     auto buffer = static_cast<uint32_t>(std::countr_zero(transmit_free_));
     std::byte* data = transmit_memory_.data() + buffer * kBufferSize;
@@ -193,9 +202,24 @@ void Network::receive() {
     }
 }
 
+// True once after a refusal, when at least a quarter of the buffers is free: not for each single one.
+bool Network::transmit_room_came() {
+    core::SpinGuard guard(transmit_lock_);
+    if (!transmit_blocked_) return false;
+    reclaim_locked();
+    if (std::popcount(transmit_free_) * 4 < transmit_queue_.ring.size() && transmit_queue_.ring.in_flight() > 0) {
+        return false;
+    }
+    transmit_blocked_ = false;
+    transmit_queue_.ring.disable_interrupts();
+    return true;
+}
+
 void Network::on_interrupt() {
     transport_->acknowledge();
     receive();
+    if (!transmit_room_came()) return;
+    if (auto ready = transmit_ready_.load(std::memory_order_acquire)) ready(transmit_ready_context_);
 }
 
 }  // namespace drivers::virtio

@@ -25,6 +25,7 @@ class Network final : public NetworkDevice {
     bool transmit_checksum_offload() const override { return checksum_offload_; }
     Result<void> transmit(std::span<const std::span<const std::byte>> pieces, Checksum checksum) override;
     void set_receiver(Receiver receiver, void* context) override;
+    void set_transmit_ready(void (*ready)(void* context), void* context) override;
 
     void on_interrupt();
     uint64_t dropped() const { return dropped_; }
@@ -45,6 +46,7 @@ class Network final : public NetworkDevice {
     void give_back(const Piece* batch, size_t count);
     void deliver(const Piece& piece);
     void reclaim_locked();
+    bool transmit_room_came();
 
     std::unique_ptr<Transport> transport_;
     DmaArena arena_;
@@ -69,6 +71,9 @@ class Network final : public NetworkDevice {
     Queue transmit_queue_;
     DmaMemory transmit_memory_;
     uint64_t transmit_free_ = ~uint64_t{0};
+    bool transmit_blocked_ = false;  // EAGAIN was said; the transmit interrupt is on
+    std::atomic<void (*)(void*)> transmit_ready_{nullptr};
+    void* transmit_ready_context_ = nullptr;
 };
 
 }  // namespace drivers::virtio

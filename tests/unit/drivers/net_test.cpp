@@ -93,9 +93,19 @@ TEST_F(NetTest, AFullRingSaysAgainAndRecovers) {
     while (card->transmit(pieces, {})) count++;
     EXPECT_EQ(card->transmit(pieces, {}).error(), Errno::kAgain);
     EXPECT_GE(count, 32u);
+    EXPECT_TRUE(transport->rings[1].interrupts_wanted());
+    static unsigned ready;
+    ready = 0;
+    card->set_transmit_ready([](void*) { ready++; }, nullptr);
+    transport->interrupt();
+    EXPECT_EQ(ready, 0u);
     stalled = false;
     take();
     EXPECT_EQ(sent.size(), count);
+    transport->interrupt();
+    transport->interrupt();
+    EXPECT_EQ(ready, 1u);
+    EXPECT_FALSE(transport->rings[1].interrupts_wanted());
     EXPECT_TRUE(card->transmit(pieces, {}));
 }
 
