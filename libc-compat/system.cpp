@@ -91,7 +91,7 @@ Result<size_t> sys_getrandom(Context&, UserOut<std::byte> buffer, size_t size, u
 
 // The kernel's log goes to the host, not to programs: the buffer is always empty.
 Result<int> sys_syslog(Context& context, int type, UserOut<char> buffer, int size) {
-    constexpr int kRead = 2, kReadAll = 3, kReadClear = 4, kSizeBuffer = 10;
+    constexpr int kRead = 2, kReadClear = 4, kSizeBuffer = 10;
     if (type < 0 || type > kSizeBuffer) return fail(Errno::kInval);
     if (type >= kRead && type <= kReadClear && (buffer.is_null() || size < 0)) return fail(Errno::kInval);
     if (!context.credentials().has_capability(process::kCapSyslog)) return fail(Errno::kPerm);
