@@ -1,0 +1,174 @@
+#include "boot/first_program.h"
+
+#include "boot/control.h"
+#include "core/log.h"
+#include "core/panic.h"
+#include "drivers/console_terminal.h"
+#include "drivers/devices.h"
+#include "drivers/port_file.h"
+#include "fs/device.h"
+#include "fs/path.h"
+#include "fs/tmpfs/tmpfs.h"
+#include "fs/tty/tty_devices.h"
+#include "libc-compat/trace.h"
+#include "net/stack.h"
+#include "process/exit.h"
+#include "process/first_program.h"
+#include "process/host_name.h"
+#include "process/proc_view.h"
+#include "process/process_host.h"
+#include "sched/thread.h"
+
+namespace boot {
+
+namespace {
+
+constexpr int kMachineFailed = 125;
+
+// Everything below runs once, on the boot thread; a failure ends the machine with a line that names the step.
+template <typename T>
+T must(Result<T> result, std::string_view step) {
+    if (!result) {
+        klog::error("{} failed: {}", step, result.error());
+        report_exit_and_power_off(kMachineFailed);
+    }
+    return core::detail::take(std::move(result));
+}
+
+// A file system that programs expect, on a directory that is made if the image lacks it. A read-only or odd image
+// costs the mount, not the machine.
+void mount_at(std::string_view where, Result<Ref<fs::FileSystem>> file_system, const fs::LookupRequest& names,
+              uint16_t mode = 0755) {
+    if (file_system) {
+        auto made = fs::make_directory(where, mode, names);
+        if (made || made.error() == Errno::kExist) {
+            auto place = fs::lookup(where, names);
+            if (place && fs::mount(*file_system, *place, (*file_system)->type_name())) return;
+        }
+    }
+    klog::warn("{} could not be mounted", where);
+}
+
+void mount_system_directories(const fs::Path& root) {
+    auto context = must(core::make_ref<fs::FsContext>(root, root), "making the root's context");
+    fs::LookupRequest names{.context = context.get(), .identity = {}, .start = nullptr};
+    context->exchange_umask(0);
+    mount_at("/dev", fs::create_device_file_system(), names);
+    mount_at("/dev/pts", fs::create_pts_file_system(), names);
+    mount_at("/dev/shm", fs::tmpfs::create("mode=1777"), names, 01777);
+    mount_at("/proc", fs::create_proc_file_system(), names, 0555);
+    mount_at("/sys", fs::create_sys_file_system(), names, 0555);
+    (void)fs::make_directory("/tmp", 01777, names);
+    (void)fs::make_directory("/run", 0755, names);
+}
+
+Ref<fs::File> stream(std::string_view port_name, drivers::PortDirection direction) {
+    drivers::Port* port = drivers::find_port(port_name);
+    if (!port) {
+        klog::error("the host gave no port {} (docs/boot-protocol.md)", port_name);
+        return nullptr;
+    }
+    return must(drivers::open_port(*port, direction), "opening a standard stream");
+}
+
+// Descriptors 0, 1 and 2: the terminal, or the host's three streams.
+Ref<fs::FdTable> standard_descriptors(bool tty) {
+    auto files = must(fs::FdTable::create(), "making the descriptor table");
+    Ref<fs::File> opened[3];
+    if (tty && fs::tty::console()) {
+        auto terminal = must(fs::tty::open_terminal(fs::tty::console(), {.flags = fs::kORdWr}), "opening the terminal");
+        for (auto& file : opened) file = terminal;
+    } else {
+        opened[0] = stream("isounik.stdin", drivers::PortDirection::kFromHost);
+        opened[1] = stream("isounik.stdout", drivers::PortDirection::kToHost);
+        opened[2] = stream("isounik.stderr", drivers::PortDirection::kToHost);
+    }
+    for (int fd = 0; fd < 3; fd++) {
+        if (!opened[fd]) continue;
+        must(files->install_at(fd, opened[fd], fs::CloseOnExec::kNo, 3), "installing a standard stream");
+    }
+    return files;
+}
+
+// What a login would have set, unless the command line says otherwise.
+constexpr std::string_view kDefaultEnvironment[] = {
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"};
+
+Result<core::Vector<std::string_view>> environment_of(const Options& options) {
+    core::Vector<std::string_view> environment;
+    for (std::string_view fallback : kDefaultEnvironment) {
+        std::string_view key = fallback.substr(0, fallback.find('=') + 1);
+        bool given = false;
+        for (const core::String& entry : options.environment) given = given || entry.view().starts_with(key);
+        if (!given) TRY(environment.push_back(fallback));
+    }
+    for (const core::String& entry : options.environment) TRY(environment.push_back(entry.view()));
+    return environment;
+}
+
+Result<core::Vector<std::string_view>> views_of(const core::Vector<core::String>& strings) {
+    core::Vector<std::string_view> views;
+    for (const core::String& string : strings) TRY(views.push_back(string.view()));
+    return views;
+}
+
+// Which model programs get, until isolation by keys is built (docs/tool.md, --isolation).
+mm::Model choose_model(std::string_view isolation) {
+    if (isolation == "mpk") {
+        klog::error("isolation=mpk is not built yet: use ring3 or auto");
+        report_exit_and_power_off(kMachineFailed);
+    }
+    if (isolation == "none") {
+        klog::error("isolation=none is not built yet: use ring3 or auto");
+        report_exit_and_power_off(kMachineFailed);
+    }
+    return mm::Model::kConfined;
+}
+
+// wait4(2)'s status as a shell shows it.
+void first_program_ended(int wait_status) {
+    int signal = wait_status & 0x7f;
+    report_exit_and_power_off(signal ? 128 + signal : wait_status >> 8 & 0xff);
+}
+
+}  // namespace
+
+void start_first_program(Options& options, std::span<const std::byte> image) {
+    if (image.empty()) {
+        klog::error("there is no boot image: start the machine with -initrd IMAGE (docs/boot-protocol.md)");
+        report_exit_and_power_off(kMachineFailed);
+    }
+    if (options.arguments.empty()) {
+        klog::error("the command line names no program: put it after \"--\"");
+        report_exit_and_power_off(kMachineFailed);
+    }
+    mm::Model model = choose_model(options.isolation.view());
+    abi::set_tracing(options.trace_system_calls);
+    (void)process::set_host_name(options.hostname.view());
+    process::register_process_host();
+    process::register_process_view();
+    process::set_first_process_ended(first_program_ended);
+    fs::register_standard_devices();
+    fs::Path root = must(fs::make_boot_root(image), "mounting the boot image");
+    mount_system_directories(root);
+    if (drivers::Port* port = drivers::find_port("isounik.tty")) {
+        must(drivers::start_console(*port), "making the console");
+    }
+    net::set_first_listen_hook(report_ready);
+    must(net::initialize(drivers::network_device(), options.network), "starting the network");
+
+    auto arguments = must(views_of(options.arguments), "reading the program's arguments");
+    auto environment = must(environment_of(options), "reading the program's environment");
+    auto started = process::start_first_program({
+        .arguments = arguments,
+        .environment = environment,
+        .working_directory = options.working_directory.view(),
+        .root = root,
+        .files = standard_descriptors(options.tty),
+        .model = model,
+    });
+    if (!started) report_exit_and_power_off(started.error().exit_status);
+    start_control();
+}
+
+}  // namespace boot
