@@ -143,6 +143,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
         report_exit_and_power_off(kMachineFailed);
     }
     mm::Model model = choose_model(options.isolation.view());
+    abi::initialize_dispatch();
     abi::set_tracing(options.trace_system_calls);
     (void)process::set_host_name(options.hostname.view());
     process::register_process_host();
