@@ -73,6 +73,13 @@ size_t strnlen(const char* text, size_t limit) {
     return length;
 }
 
+char* strncpy(char* destination, const char* source, size_t size) {
+    size_t length = strnlen(source, size);
+    memcpy(destination, source, length);
+    memset(destination + length, 0, size - length);
+    return destination;
+}
+
 // libgcc's, for processors without POPCNT.
 int __popcountdi2(uint64_t value) {
     int count = 0;
