@@ -31,6 +31,7 @@ CASE(mount_and_unmount) {
 CASE(mount_errors) {
     COVERS_ERROR(mount, umount2);
     enter_scratch_directory();
+    MUST(chmod(".", 0755));
     MUST(mkdir("m", 0755));
     close(MUST(open("file", O_WRONLY | O_CREAT, 0600)));
     SHOW(mount("name", "m", "no-such-type", 0, nullptr));
