@@ -17,6 +17,7 @@
 #include "core/panic.h"
 #include "core/random.h"
 #include "drivers/devices.h"
+#include "drivers/kvmclock.h"
 #include "drivers/rtc.h"
 #include "drivers/serial.h"
 #include "mm/frames.h"
@@ -66,7 +67,9 @@ void bring_up(void*) {
     if (!options) must(fail(options.error()), "reading the command line");
     drivers::initialize();
     seed_random_numbers();
-    if (auto seconds = drivers::read_rtc()) sched::set_realtime(*seconds * 1'000'000'000);
+    // KVM's wall clock is finer than the CMOS one, and microvm under KVM has no other.
+    if (auto wall = drivers::kvmclock_wall_time()) sched::set_realtime(*wall);
+    else if (auto seconds = drivers::read_rtc()) sched::set_realtime(*seconds * 1'000'000'000);
     else klog::warn("no usable real-time clock: the date starts at 1970-01-01");
     auto image = static_cast<const std::byte*>(mm::to_pointer(start_info.image.start));
     start_first_program(*options, {image, start_info.image.end - start_info.image.start});
@@ -99,7 +102,7 @@ void boot_main(uint64_t start_info_address) {
     arch::processor().kernel_top_table = table->value();
     initialize_this_processor();
     drivers::discover_platform({start_info.rsdp, start_info.command_line});
-    arch::initialize_clock(early.tsc_khz);
+    arch::initialize_clock(early.tsc_khz ? early.tsc_khz : drivers::kvmclock_tsc_khz().value_or(0));
     core::klog::log_clock_ns = arch::now_ns;
 
     arch::set_vector(arch::kVectorTimer, sched::on_timer_interrupt, nullptr);
