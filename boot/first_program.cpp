@@ -72,12 +72,16 @@ Ref<fs::File> stream(std::string_view port_name, drivers::PortDirection directio
 }
 
 // Descriptors 0, 1 and 2: the terminal, or the host's three streams.
-Ref<fs::FdTable> standard_descriptors(bool tty) {
+Ref<fs::FdTable> standard_descriptors(bool tty, const fs::Path& root) {
     auto files = must(fs::FdTable::create(), "making the descriptor table");
     Ref<fs::File> opened[3];
     if (tty && fs::tty::console()) {
-        auto terminal = must(fs::tty::open_terminal(fs::tty::console(), {.flags = fs::kORdWr}), "opening the terminal");
+        auto context = must(core::make_ref<fs::FsContext>(root, root), "making the root's context");
+        fs::LookupRequest names{.context = context.get(), .identity = {}, .start = nullptr};
+        auto terminal = must(fs::open("/dev/console", fs::kORdWr, 0, names), "opening the terminal");
         for (auto& file : opened) file = terminal;
+        // The first program leads session and group 1, and the terminal is theirs (credentials(7)).
+        fs::tty::console()->set_session(1, 1);
     } else {
         opened[0] = stream("isounik.stdin", drivers::PortDirection::kFromHost);
         opened[1] = stream("isounik.stdout", drivers::PortDirection::kToHost);
@@ -165,7 +169,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
         .environment = environment,
         .working_directory = options.working_directory.view(),
         .root = root,
-        .files = standard_descriptors(options.tty),
+        .files = standard_descriptors(options.tty, root),
         .model = model,
     });
     if (!started) report_exit_and_power_off(started.error().exit_status);
