@@ -143,7 +143,10 @@ void start_control() {
     receive(*port, nullptr);  // what came before
 }
 
-void report_ready() { say("ready\n"); }
+void report_ready() {
+    klog::info("ready: a program listens");
+    say("ready\n");
+}
 
 void report_exit_and_power_off(int status) {
     for (std::string_view name : {"isounik.stdout", "isounik.stderr", "isounik.tty"}) {

@@ -45,7 +45,9 @@ uint64_t measure_khz() {
 
 void initialize_clock(uint64_t khz) {
     frequency_khz = khz ? khz : measure_khz();
-    scale.tsc_base = read_tsc();
+    // A given frequency means a counter that began at the reset (--icount): then so does the clock, and the log's
+    // times are instructions since the reset.
+    scale.tsc_base = khz ? 0 : read_tsc();
     scale.multiplier = (uint64_t{1'000'000} << 32) / frequency_khz;
 }
 
