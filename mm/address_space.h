@@ -33,25 +33,25 @@ using Model = arch::Model;
 enum class LockMode : uint8_t { kNow, kOnFault };
 
 struct MapRequest {
-    UserAddr address;  // hint or fixed address, page-aligned
+    UserAddr address{};  // hint or fixed address, page-aligned
     uint64_t size = 0;  // bytes, rounded up to pages
-    Protection protection;
+    Protection protection{};
     Sharing sharing = Sharing::kPrivate;
     Placement placement = Placement::kHint;
-    core::Ref<Mappable> object;  // null: anonymous
+    core::Ref<Mappable> object{};  // null: anonymous
     uint64_t offset = 0;         // bytes into the object, page-aligned
     // What mprotect may still grant (a shared mapping of a file opened read-only may not become writable).
     Protection max_protection{true, true, true};
     // MAP_GROWSDOWN, MAP_POPULATE, MAP_LOCKED, MAP_NORESERVE.
     bool grows_down = false, populate = false, locked = false, no_reserve = false;
     bool low = false;  // MAP_32BIT: between 1 and 2 GiB, if the kernel chooses
-    std::string_view label;  // "[stack]", "[heap]", "[vdso]": must outlive the space
+    std::string_view label{};  // "[stack]", "[heap]", "[vdso]": must outlive the space
 };
 
 // One line of /proc/<pid>/maps.
 struct MapLine {
     UserRange range;
-    Protection protection;
+    Protection protection{};
     Sharing sharing;
     uint64_t offset, device, inode;
     std::string_view name;
