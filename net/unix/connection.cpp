@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "net/unix/cycles.h"
 #include "net/unix/unix_socket.h"
 
 namespace net {
@@ -25,7 +26,10 @@ void join(UnixEndpoint& a, UnixEndpoint& b) {
 
 }  // namespace
 
-UnixSocket::~UnixSocket() { endpoint_->close(); }
+UnixSocket::~UnixSocket() {
+    endpoint_->close();
+    collect_unix_cycles();
+}
 
 Result<Ref<UnixSocket>> UnixSocket::create(int type, uint32_t flags) {
     auto endpoint = TRY(core::make_ref<UnixEndpoint>(type));

@@ -1,6 +1,7 @@
 // Datagrams and seqpackets: whole messages.
 #include <algorithm>
 
+#include "net/unix/cycles.h"
 #include "net/unix/unix_socket.h"
 
 namespace net {
@@ -19,7 +20,7 @@ Result<size_t> UnixSocket::send_seqpacket(SendRequest& request) {
     if (size > send_limit()) return fail(Errno::kMsgSize);
     auto* message = TRY(UnixMessage::create(request.data, size));
     if (auto attached = attach_ancillary(*message, request); !attached) {
-        UnixMessage::destroy(message);
+        dispose(message);
         return fail(attached.error());
     }
     TRY(queue_on_stream(*peer, message, request.flags, send_deadline()));
@@ -38,7 +39,7 @@ Result<size_t> UnixSocket::send_datagram(SendRequest& request) {
     }
     if (size > send_limit()) return fail(Errno::kMsgSize);
     auto* message = TRY(UnixMessage::create(request.data, size));
-    core::Defer destroy([&] { UnixMessage::destroy(message); });
+    core::Defer destroy([&] { dispose(message); });
     TRY(attach_ancillary(*message, request));
     bool shut;
     {
@@ -63,7 +64,10 @@ Result<size_t> UnixSocket::send_datagram(SendRequest& request) {
             if (peer->receive_shut) return fail(Errno::kPipe);
             if (!datagram_queue_full(*peer, *endpoint_, send_limit())) {
                 destroy.cancel();
+                const bool sockets = !message->files.empty() && carries_sockets(*message);
                 peer->push_locked(*message);
+                guard.unlock();
+                if (sockets) note_carrier(*peer);
                 return size;
             }
             if (!may_wait(request.flags)) return fail(Errno::kAgain);
@@ -89,7 +93,7 @@ Result<size_t> UnixSocket::receive_packet(ReceiveRequest& request) {
     const bool peek = request.flags & kMsgPeek;
     const Nanoseconds deadline = receive_deadline();
     UnixMessage* finished = nullptr;
-    core::Defer destroy_finished([&] { UnixMessage::destroy(finished); });
+    core::Defer destroy_finished([&] { dispose(finished); });
 
     core::SpinGuard guard(own.lock);
     if (type() == kSockSeqpacket && own.state != UnixEndpoint::State::kConnected) return fail(Errno::kNotConn);

@@ -1,6 +1,7 @@
 #include "net/unix/endpoint.h"
 
 #include "fs/poll.h"
+#include "net/unix/cycles.h"
 
 namespace net {
 
@@ -15,7 +16,8 @@ core::Spinlock& UnixEndpoint::starved_lock() {
 }
 
 UnixEndpoint::~UnixEndpoint() {
-    destroy_all(messages);
+    forget_carrier(*this);
+    dispose(messages);
     if (UnixEndpoint* other = peer.load(std::memory_order_relaxed)) other->unref();
 }
 
@@ -104,7 +106,7 @@ void UnixEndpoint::close() {
         pending.close();
         pending.unref();
     }
-    destroy_all(unread);
+    dispose(unread);
 }
 
 }  // namespace net

@@ -66,6 +66,12 @@ class UnixEndpoint final : public core::RefCounted {
     core::ListHook starved_hook;
     core::List<UnixEndpoint, &UnixEndpoint::starved_hook> starved;
     static core::Spinlock& starved_lock();
+
+    // For net/unix/cycles.cpp, guarded by its lock. Nodes are sockets in flight while it looks for cycles.
+    core::ListHook carrier_hook, node_hook;
+    bool ever_carrier = false, marked = false;
+    uint32_t found = 0;
+    fs::File* in_flight_file = nullptr;
 };
 
 }  // namespace net

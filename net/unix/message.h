@@ -10,7 +10,8 @@
 
 namespace net {
 
-// The data follows the object. Destroy without locks: it may hold the last reference of files.
+// The data follows the object. Destroyed without locks (dispose() of cycles.h): it may hold the last reference of
+// files.
 struct UnixMessage {
     core::ListHook hook;
     size_t size = 0;
@@ -43,13 +44,5 @@ struct UnixMessage {
     }
 };
 using UnixMessageList = core::List<UnixMessage, &UnixMessage::hook>;
-
-inline void destroy_all(UnixMessageList& messages) {
-    while (!messages.empty()) {
-        UnixMessage* message = &messages.front();
-        messages.pop_front();
-        UnixMessage::destroy(message);
-    }
-}
 
 }  // namespace net

@@ -1,6 +1,7 @@
 // Streams: sending and receiving bytes.
 #include <algorithm>
 
+#include "net/unix/cycles.h"
 #include "net/unix/unix_socket.h"
 
 namespace net {
@@ -29,6 +30,7 @@ Result<size_t> UnixSocket::receive(ReceiveRequest& request) {
 // Puts `message` (taken over in any case) into the peer's queue, waiting for room.
 Result<void> UnixSocket::queue_on_stream(UnixEndpoint& peer, UnixMessage* message, int flags, Nanoseconds deadline) {
     Errno failure{};
+    const bool sockets = !message->files.empty() && carries_sockets(*message);
     {
         core::SpinGuard guard(peer.lock);
         for (;;) {
@@ -38,6 +40,10 @@ Result<void> UnixSocket::queue_on_stream(UnixEndpoint& peer, UnixMessage* messag
             }
             if (peer.queued_bytes < send_limit()) {
                 peer.push_locked(*message);
+                if (sockets) {
+                    guard.unlock();
+                    note_carrier(peer);
+                }
                 return {};
             }
             if (!may_wait(flags)) {
@@ -52,7 +58,7 @@ Result<void> UnixSocket::queue_on_stream(UnixEndpoint& peer, UnixMessage* messag
             }
         }
     }
-    UnixMessage::destroy(message);
+    dispose(message);
     return fail(failure);
 }
 
@@ -76,7 +82,7 @@ Result<size_t> UnixSocket::send_stream(SendRequest& request) {
         auto message = UnixMessage::create(request.data, size);
         if (!message) return sent ? Result<size_t>(sent) : fail(message.error());
         if (auto attached = attach_ancillary(**message, request); !attached) {
-            UnixMessage::destroy(*message);
+            dispose(*message);
             return sent ? Result<size_t>(sent) : fail(attached.error());
         }
         auto queued = queue_on_stream(*peer, *message, request.flags, deadline);
@@ -97,7 +103,7 @@ Result<size_t> UnixSocket::receive_stream(ReceiveRequest& request) {
                           : std::max<size_t>(1, std::min<size_t>(wanted, static_cast<size_t>(options_.receive_low_water)));
     const Nanoseconds deadline = receive_deadline();
     UnixMessageList finished;  // destroyed after the lock is released
-    core::Defer destroy_finished([&] { destroy_all(finished); });
+    core::Defer destroy_finished([&] { dispose(finished); });
     size_t received = 0;
     Errno failure{};
     bool has_sender = false;
