@@ -21,7 +21,8 @@ Collector& collector() {
 struct Disposal {
     core::Spinlock lock{core::Rank::kPipe};
     UnixMessageList waiting;
-    bool running = false;
+    std::atomic<bool> running{false};
+    std::atomic<bool> collect_after{false};
 };
 Disposal& disposal() {
     static Disposal disposal;
@@ -136,6 +137,10 @@ void forget_carrier(UnixEndpoint& endpoint) {
 void collect_unix_cycles() {
     Collector& all = collector();
     if (!all.has_carriers.load(std::memory_order_relaxed)) return;
+    if (disposal().running) {  // once at its end, not for each socket that it destroys
+        disposal().collect_after = true;
+        if (disposal().running) return;
+    }
     core::SpinGuard guard(all.lock);
     all.requested = true;
     if (all.running) return;  // by a caller further out, or on another processor: it looks again
@@ -191,6 +196,8 @@ void dispose(UnixMessageList& messages) {
         guard.relock(all.lock);
     }
     all.running = false;
+    guard.unlock();
+    if (all.collect_after.exchange(false)) collect_unix_cycles();
 }
 
 }  // namespace net

@@ -3,22 +3,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include <cstdlib>
-#include <new>
-
 #include "core/random.h"
+#include "mm/frames.h"
 #include "sched_host.h"
-
-namespace {
-
-unsigned fail_at = 0, made = 0;
-
-bool should_fail() { return ++made == fail_at; }
-
-}  // namespace
-
-// The kernel allocates only through these.
-void* operator new(size_t size, const std::nothrow_t&) noexcept { return should_fail() ? nullptr : ::operator new(size); }
 
 namespace net {
 
@@ -34,11 +21,7 @@ namespace test {
 net::PeerCredentials caller{100, 0, 0};
 bool caller_is_privileged = true;
 
-void fail_allocation(unsigned n) {
-    made = 0;
-    fail_at = n;
-}
-unsigned allocations() { return made; }
+void fail_allocation(unsigned n) { mm::inject_allocation_failure(n); }
 
 Result<void> FakeDevice::transmit(std::span<const std::span<const std::byte>> pieces, Checksum checksum) {
     if (ring_full) return fail(Errno::kAgain);

@@ -49,9 +49,8 @@ FakeDevice& device();
 extern net::PeerCredentials caller;
 extern bool caller_is_privileged;
 
-// The n-th allocation from now fails; 0: none. How many were made since it was set.
+// The n-th allocation from now fails; 0: none.
 void fail_allocation(unsigned n);
-unsigned allocations();
 
 Ref<net::Socket> make_socket(int family, int type, int protocol = 0, uint32_t flags = fs::kONonBlock);
 net::SocketAddress ipv4(const char* address, uint16_t port);
