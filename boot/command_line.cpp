@@ -132,13 +132,17 @@ bool parse_ip6(std::string_view text, Options& options) {
     return true;
 }
 
+bool is_isolation(std::string_view text) {
+    return text == "auto" || text == "mpk" || text == "ring3" || text == "none";
+}
+
 // Applies one word. False if its value is malformed; `known` tells whether the key exists.
 Result<bool> apply(std::string_view key, std::string_view value, Options& options, bool& known) {
     known = true;
     if (key == "log") return parse_level(value, options.log_level);
     if (key == "isolation") {
         options.isolation = TRY(core::String::create(value));
-        return value == "auto" || value == "mpk" || value == "ring3" || value == "none";
+        return is_isolation(value);
     }
     if (key == "ip") return parse_ip(value, options);
     if (key == "gw") return parse_ipv4(value, options.network.gateway);
@@ -162,6 +166,19 @@ Result<bool> apply(std::string_view key, std::string_view value, Options& option
     if (key == "cwd") {
         options.working_directory = TRY(percent_decode(value));
         return options.working_directory.view().starts_with("/");
+    }
+    if (key == "isolation-of") {
+        core::String decoded = TRY(percent_decode(value));
+        size_t equals = decoded.view().rfind('=');
+        if (equals == std::string_view::npos) return false;
+        std::string_view model = decoded.view().substr(equals + 1);
+        // Programs that ask for a model that is not built must not run under another.
+        if (model == "mpk" || model == "none") options.isolation = TRY(core::String::create(model));
+        return is_isolation(model);
+    }
+    if (key == "probe") {
+        options.probe_isolated = value == "isolated";
+        return value == "isolated";
     }
     if (key == "trace") {
         options.trace_system_calls = value == "syscalls";
@@ -200,8 +217,15 @@ Result<Options> parse(std::string_view command_line) {
         if (!known) klog::warn("command line: unknown key \"{}\" is ignored", key);
         else if (!good) klog::warn("command line: \"{}\" is malformed and ignored (docs/boot-protocol.md)", word);
     }
-    for (word = next_word(command_line); !word.empty(); word = next_word(command_line)) {
-        // QEMU appends device descriptions at the end, after the program's arguments.
+    if (word == "--" && !command_line.empty()) command_line.remove_prefix(1);
+    else return options;
+    // Exactly one space between words: an empty argument is an empty word.
+    for (bool last = false; !last;) {
+        size_t end = command_line.find(' ');
+        last = end == std::string_view::npos;
+        word = command_line.substr(0, end);
+        if (!last) command_line.remove_prefix(end + 1);
+        // Some machines append device descriptions after everything else.
         if (word.starts_with("virtio_mmio.device=")) continue;
         TRY(options.arguments.push_back(TRY(percent_decode(word))));
     }

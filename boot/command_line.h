@@ -18,6 +18,7 @@ struct Options {
     uint64_t tsc_khz = 0;
     bool tty = false;
     bool trace_system_calls = false;
+    bool probe_isolated = false;
     core::Vector<core::String> environment;
     core::Vector<core::String> arguments;  // the first program's argv
 };

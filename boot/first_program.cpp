@@ -1,5 +1,6 @@
 #include "boot/first_program.h"
 
+#include "arch/x86_64/registers.h"
 #include "boot/control.h"
 #include "core/log.h"
 #include "core/panic.h"
@@ -117,7 +118,16 @@ Result<core::Vector<std::string_view>> views_of(const core::Vector<core::String>
 }
 
 // Which model programs get, until isolation by keys is built (docs/tool.md, --isolation).
-mm::Model choose_model(std::string_view isolation) {
+mm::Model choose_model(const Options& options) {
+    std::string_view isolation = options.isolation.view();
+    if (options.probe_isolated) {
+        if (!(arch::read_cr4() & arch::kCr4ProtectionKeys)) {
+            klog::error("probe=isolated: the processor has no protection keys (PKU); with QEMU, try -cpu max");
+            report_exit_and_power_off(kMachineFailed);
+        }
+        klog::warn("probe=isolated: programs run in ring 0 without inspection of their code, for tests only");
+        return mm::Model::kIsolated;
+    }
     if (isolation == "mpk") {
         klog::error("isolation=mpk is not built yet: use ring3 or auto");
         report_exit_and_power_off(kMachineFailed);
@@ -146,7 +156,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
         klog::error("the command line names no program: put it after \"--\"");
         report_exit_and_power_off(kMachineFailed);
     }
-    mm::Model model = choose_model(options.isolation.view());
+    mm::Model model = choose_model(options);
     abi::initialize_dispatch();
     abi::set_tracing(options.trace_system_calls);
     (void)process::set_host_name(options.hostname.view());

@@ -32,8 +32,6 @@ extern uint64_t boot_top[];
 [[noreturn]] void processor_main(unsigned number);
 }
 
-constexpr uint64_t kCr4FsGsBase = 1 << 16, kCr4ProtectionKeys = 1 << 22;
-
 // A word of the trampoline's copy.
 template <typename T>
 T& trampoline_word(const char* symbol) {
@@ -81,10 +79,10 @@ void processor_main(unsigned number) {
 }  // namespace
 
 void initialize_this_processor() {
-    uint64_t cr4 = arch::read_cr4() | kCr4FsGsBase;
-    if (arch::cpuid(7).ecx & 1 << 3) cr4 |= kCr4ProtectionKeys;
+    uint64_t cr4 = arch::read_cr4() | arch::kCr4FsGsBase;
+    if (arch::cpuid(7).ecx & 1 << 3) cr4 |= arch::kCr4ProtectionKeys;
     arch::write_cr4(cr4);
-    if (cr4 & kCr4ProtectionKeys) arch::write_pkru(0);
+    if (cr4 & arch::kCr4ProtectionKeys) arch::write_pkru(0);
     arch::initialize_fpu();
     arch::load_kernel_table();
     mpk::load_descriptors();

@@ -18,6 +18,8 @@ inline constexpr uint32_t kMsrApicBase = 0x1b, kMsrEfer = 0xc0000080, kMsrStar =
     kMsrLstar = 0xc0000082, kMsrSfmask = 0xc0000084, kMsrFsBase = 0xc0000100, kMsrGsBase = 0xc0000101,
     kMsrX2ApicBase = 0x800;
 
+inline constexpr uint64_t kCr4FsGsBase = 1 << 16, kCr4ProtectionKeys = 1 << 22;
+
 inline uint64_t read_msr(uint32_t msr) {
     uint32_t low, high;
     asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));

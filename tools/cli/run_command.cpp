@@ -70,6 +70,7 @@ KernelOptions kernel_options(const RunOptions& options, const std::optional<Reci
     if (options.isolation) kernel.isolation = *options.isolation;
     kernel.tty = options.terminal;
     kernel.trace = options.trace;
+    kernel.extra = options.kernel_options;
     const bool verbose = !options.log_file.empty() || !options.trace.empty();
     kernel.log = !options.log_level.empty() ? options.log_level : verbose ? "info" : "warn";
     return kernel;

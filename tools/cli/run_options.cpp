@@ -75,6 +75,11 @@ void add_run_options(CLI::App& app, RunOptions& options) {
         ->type_name("WHAT");
     app.add_option("--kernel", options.kernel, "Boot another kernel. Example: --kernel build/other/isounik.elf")
         ->type_name("FILE");
+    app.add_option("--kernel-option", options.kernel_options,
+                   "Give the kernel an option of docs/boot-protocol.md. Repeatable.\n"
+                   "Example: --kernel-option probe=isolated")
+        ->allow_extra_args(false)
+        ->type_name("KEY=VALUE");
     app.add_option("--qemu-arg", options.qemu_arguments,
                    "Pass an argument to QEMU as it is, after all others. Repeatable.\n"
                    "Example: --qemu-arg -cpu --qemu-arg max,-erms")

@@ -36,6 +36,7 @@ struct RunOptions {
     std::string log_file;
     std::string log_level;
     std::string trace;
+    std::vector<std::string> kernel_options;
     std::string kernel;
     std::vector<std::string> qemu_arguments;
     bool dry_run = false;

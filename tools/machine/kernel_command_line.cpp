@@ -42,6 +42,12 @@ std::string kernel_command_line(const KernelOptions& options) {
     if (options.tty) add("tty", "1");
     add_unless_empty("cwd", options.working_directory);
     add_unless_empty("trace", options.trace);
+    for (const std::string& option : options.extra) {
+        size_t equals = option.find('=');
+        if (equals == std::string::npos || equals == 0)
+            throw Failure("\"" + option + "\" is no option of the kernel", "give KEY=VALUE, as in docs/boot-protocol.md");
+        add(option.substr(0, equals), option.substr(equals + 1));
+    }
     for (const std::string& variable : options.environment) add("env", variable);
     line += " --";
     for (const std::string& word : options.program) line += ' ' + percent_encode(word);

@@ -24,6 +24,7 @@ struct KernelOptions {
     std::vector<std::string> environment;  // KEY=VALUE
     std::string working_directory;
     std::string trace;
+    std::vector<std::string> extra;  // KEY=VALUE of docs/boot-protocol.md, as given
     std::vector<std::string> program;  // argv
 };
 
