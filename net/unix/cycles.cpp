@@ -73,42 +73,50 @@ void find_nodes(Collector& all, Nodes& nodes) {
     all.has_carriers = !all.carriers.empty();
 }
 
-// 2. Marks what can be reached: from nodes that somebody else holds, and from carriers that are not in flight.
-void mark_reachable(Collector& all, Nodes& nodes) {
-    bool again = false;
-    auto mark_carried = [&](UnixEndpoint& carrier) {
+// 2. Moves what can be reached from `nodes` to `reached`: nodes that somebody else holds, what carriers that are not in
+// flight carry, and what those carry in turn.
+void find_reachable(Collector& all, Nodes& nodes, Nodes& reached) {
+    auto reach = [&](UnixEndpoint& node) {
+        node.marked = true;
+        node.node_hook.unlink();
+        reached.push_back(node);
+    };
+    auto reach_carried = [&](UnixEndpoint& carrier) {
         for_each_carried(carrier, [&](UnixEndpoint& endpoint, fs::File&) {
-            if (endpoint.node_hook.is_linked() && !endpoint.marked) endpoint.marked = again = true;
+            if (endpoint.node_hook.is_linked() && !endpoint.marked) reach(endpoint);
         });
     };
     for (UnixEndpoint& carrier : all.carriers) {
-        if (!carrier.node_hook.is_linked()) mark_carried(carrier);
+        if (!carrier.node_hook.is_linked()) reach_carried(carrier);
     }
-    for (UnixEndpoint& node : nodes) {
-        if (!only_in_flight(node)) node.marked = true;
+    for (auto it = nodes.begin(); it != nodes.end();) {
+        UnixEndpoint& node = *it++;
+        if (!only_in_flight(node)) reach(node);
     }
-    do {
-        again = false;
-        for (UnixEndpoint& node : nodes) {
-            if (node.marked) mark_carried(node);
-        }
-    } while (again);
+    for (UnixEndpoint& node : reached) reach_carried(node);  // which grows at its end meanwhile
 }
 
-// 3. Looks again: every reference to an unmarked node must still wait in the queue of an unmarked one. (A node may
+// 3. Looks again: every reference to an unreached node must still wait in the queue of an unreached one. (A node may
 // have been received meanwhile, and its carrier closed.)
 bool confirm(Nodes& nodes) {
     for (UnixEndpoint& node : nodes) node.found = 0;
     for (UnixEndpoint& node : nodes) {
-        if (node.marked) continue;
         for_each_carried(node, [](UnixEndpoint& endpoint, fs::File&) {
             if (endpoint.node_hook.is_linked() && !endpoint.marked) endpoint.found++;
         });
     }
     for (UnixEndpoint& node : nodes) {
-        if (!node.marked && !only_in_flight(node)) return false;
+        if (!only_in_flight(node)) return false;
     }
     return true;
+}
+
+void drop_references(Nodes& nodes) {
+    while (!nodes.empty()) {
+        fs::File* file = nodes.front().in_flight_file;
+        nodes.pop_front();
+        file->unref();
+    }
 }
 
 }  // namespace
@@ -147,13 +155,12 @@ void collect_unix_cycles() {
     all.running = true;
     while (all.requested) {
         all.requested = false;
-        Nodes nodes;
+        Nodes nodes, reached;
         UnixMessageList garbage;
         find_nodes(all, nodes);
-        mark_reachable(all, nodes);
+        find_reachable(all, nodes, reached);
         if (confirm(nodes)) {
             for (UnixEndpoint& node : nodes) {
-                if (node.marked) continue;
                 core::SpinGuard node_guard(node.lock);
                 garbage.splice(garbage.end(), node.messages);
                 node.message_count = 0;
@@ -162,11 +169,8 @@ void collect_unix_cycles() {
         }
         // Without the lock: dropping references destroys sockets, which come here again.
         guard.unlock();
-        while (!nodes.empty()) {
-            fs::File* file = nodes.front().in_flight_file;
-            nodes.pop_front();
-            file->unref();
-        }
+        drop_references(reached);
+        drop_references(nodes);
         dispose(garbage);
         guard.relock(all.lock);
     }
