@@ -1,6 +1,8 @@
 // User and group ids, groups, capabilities: credentials(7), capabilities(7). A change installs a copy, so that other
 // threads that look at the old one are not disturbed; as on Linux, each thread has credentials of its own (libc
 // changes all threads by signals).
+#include <algorithm>
+
 #include "libc-compat/families.h"
 
 #include "arch/x86_64/user_copy.h"
@@ -175,6 +177,7 @@ Result<void> sys_setgroups(Context& context, size_t size, UserIn<uint32_t> list)
     Ref<Credentials> changed = TRY(context.credentials().clone());
     TRY(changed->groups.resize(size));
     TRY(arch::copy_in_array(std::span(changed->groups.data(), size), list));
+    std::sort(changed->groups.begin(), changed->groups.end());  // as getgroups(2) of Linux shows them
     install(context, changed);
     return {};
 }

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/user_copy.h"
 #include "libc-compat/rusage.h"
+#include "process/timers.h"
 
 namespace abi {
 
@@ -17,9 +18,17 @@ Result<void> set_limit(Context& context, process::Process& target, unsigned reso
     if (wanted.soft > wanted.hard) return fail(Errno::kInval);
     if (resource == process::kLimitNoFile && wanted.hard > kMostDescriptors) return fail(Errno::kPerm);
     bool may_raise = context.credentials().has_capability(process::kCapSysResource);
-    core::SpinGuard guard(target.signal_lock);
-    if (wanted.hard > target.limits[resource].hard && !may_raise) return fail(Errno::kPerm);
-    target.limits[resource] = wanted;
+    process::ProcessTimers* timers = nullptr;
+    if (resource == process::kLimitCpu) timers = TRY(process::timers_of(target));
+    {
+        core::SpinGuard guard(target.signal_lock);
+        if (wanted.hard > target.limits[resource].hard && !may_raise) return fail(Errno::kPerm);
+        target.limits[resource] = wanted;
+    }
+    if (timers) timers->cpu_limit.update();
+    if (resource == process::kLimitStack) {
+        if (Ref<mm::AddressSpace> space = target.space()) space->set_stack_limit(wanted.soft);
+    }
     return {};
 }
 

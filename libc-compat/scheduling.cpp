@@ -91,6 +91,63 @@ Result<void> sys_sched_setscheduler(Context& context, int tid, int policy, UserI
 
 Result<int> sys_sched_getscheduler(Context& context, int tid) { return TRY(find_target(context, tid))->policy; }
 
+// sched_setattr(2); the first version ends with `period`.
+struct SchedulingAttributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+    uint32_t least_utilisation, most_utilisation;
+};
+constexpr uint32_t kFirstAttributesSize = 48;
+
+Result<SchedulingAttributes> read_attributes(UserOut<SchedulingAttributes> address) {
+    SchedulingAttributes attributes{};
+    uint32_t size = TRY(arch::copy_in(UserIn<uint32_t>(address.address().value())));
+    if (size == 0) size = kFirstAttributesSize;
+    if (size < kFirstAttributesSize || size > core::kPageSize) {
+        TRY(arch::copy_out(UserOut<uint32_t>(address.address().value()), uint32_t{sizeof(attributes)}));
+        return fail(Errno::k2Big);
+    }
+    for (uint32_t at = sizeof(attributes); at < size; at++) {
+        if (TRY(arch::copy_in(UserIn<uint8_t>(address.address().value() + at)))) return fail(Errno::k2Big);
+    }
+    TRY(arch::copy_in(&attributes, address.address(), size < sizeof(attributes) ? size : sizeof(attributes)));
+    return attributes;
+}
+
+Result<void> sys_sched_setattr(Context& context, int tid, UserOut<SchedulingAttributes> address, uint32_t flags) {
+    constexpr uint64_t kFlagResetOnFork = 1;
+    if (address.is_null() || tid < 0 || flags) return fail(Errno::kInval);
+    SchedulingAttributes attributes = TRY(read_attributes(address));
+    auto policy = static_cast<int>(attributes.policy);
+    if (policy < 0 || (attributes.flags & ~kFlagResetOnFork)) return fail(Errno::kInval);
+    if (attributes.nice < -20 || attributes.nice > 19) attributes.nice = attributes.nice < 0 ? -20 : 19;
+    TRY(set_policy(context, tid, policy, {static_cast<int32_t>(attributes.priority)}));
+    if (is_real_time(policy)) return {};
+    Ref<process::Thread> thread = TRY(find_target(context, tid));
+    bool raises = attributes.nice < thread->nice &&
+                  static_cast<uint64_t>(20 - attributes.nice) > context.limit(process::kLimitNice);
+    if (raises && !context.credentials().has_capability(kCapSysNice)) return fail(Errno::kPerm);
+    sched::set_nice(*thread, attributes.nice);
+    return {};
+}
+
+Result<void> sys_sched_getattr(Context& context, int tid, UserOut<SchedulingAttributes> address, uint32_t size,
+                               uint32_t flags) {
+    if (address.is_null() || tid < 0 || size < kFirstAttributesSize || size > core::kPageSize || flags) {
+        return fail(Errno::kInval);
+    }
+    Ref<process::Thread> thread = TRY(find_target(context, tid));
+    SchedulingAttributes attributes{};
+    attributes.size = size < sizeof(attributes) ? size : sizeof(attributes);
+    attributes.policy = static_cast<uint32_t>(thread->policy);
+    if (is_real_time(thread->policy)) attributes.priority = static_cast<uint32_t>(thread->real_time_priority);
+    else attributes.nice = thread->nice;
+    return arch::copy_out(address.address(), &attributes, attributes.size);
+}
+
 Result<int> priority_limit(int policy, int real_time) {
     if (is_real_time(policy)) return real_time;
     if (policy == kOther || policy == kBatch || policy == kIdle) return 0;
@@ -180,6 +237,8 @@ constexpr SystemCall kCalls[] = {
     CALL(203, sched_setaffinity, "pid, cpusetsize, mask"),
     CALL(204, sched_getaffinity, "pid, cpusetsize, mask"),
     CALL(309, getcpu, "cpu, node"),
+    CALL(314, sched_setattr, "pid, attr, flags", "SCHED_DEADLINE is missing: EINVAL"),
+    CALL(315, sched_getattr, "pid, attr, size, flags"),
 };
 
 }  // namespace

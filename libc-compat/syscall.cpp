@@ -22,6 +22,12 @@ const SystemCall* table[kTableSize];
 std::atomic<uint64_t> logged[kTableSize / 64];
 bool tracing = false;
 
+// glibc tries these at the start of every program and does without: no word about them at the default level.
+constexpr bool is_only_tried(uint64_t number) {
+    constexpr uint64_t kRseq = 334;
+    return number == kRseq;
+}
+
 // Once per number, as programs often try the same missing call again and again.
 void log_unknown(const process::Thread& thread, uint64_t number) {
     if (number < kTableSize) {
@@ -29,8 +35,10 @@ void log_unknown(const process::Thread& thread, uint64_t number) {
         if (logged[number / 64].fetch_or(bit, std::memory_order_relaxed) & bit) return;
     }
     std::string_view name = system_call_name(number);
-    klog::warn("pid {} ({}): system call {} ({}) is not supported: ENOSYS", thread.process->pid, thread.name, number,
-               name.empty() ? std::string_view("no such call") : name);
+    if (name.empty()) name = "no such call";
+    constexpr std::string_view kText = "pid {} ({}): system call {} ({}) is not supported: ENOSYS";
+    if (is_only_tried(number)) klog::info(kText, thread.process->pid, thread.name, number, name);
+    else klog::warn(kText, thread.process->pid, thread.name, number, name);
 }
 
 }  // namespace

@@ -121,14 +121,18 @@ Result<uint32_t> sys_personality(Context& context, uint64_t persona) {
 
 // Every system call serialises the caller. A switch on another processor does as well; so "all processors" is an
 // empty flush request to each, answered where it interrupts the running program.
-Result<int> sys_membarrier(Context&, int command, unsigned flags, int) {
+Result<int> sys_membarrier(Context& context, int command, unsigned flags, int) {
     constexpr int kQuery = 0, kGlobal = 1, kGlobalExpedited = 2, kRegisterGlobal = 4, kPrivate = 8,
                   kRegisterPrivate = 16;
     if (flags != 0) return fail(Errno::kInval);
     switch (command) {
         case kQuery: return kGlobal | kGlobalExpedited | kRegisterGlobal | kPrivate | kRegisterPrivate;
-        case kRegisterGlobal: case kRegisterPrivate: return 0;
-        case kGlobal: case kGlobalExpedited: case kPrivate:
+        case kRegisterGlobal: return 0;
+        case kRegisterPrivate: context.process().private_barriers = true; return 0;
+        case kPrivate:
+            if (!context.process().private_barriers) return fail(Errno::kPerm);
+            [[fallthrough]];
+        case kGlobal: case kGlobalExpedited:
             arch::flush({sched::online_cpus(), 0, 0, false});
             return 0;
         default: return fail(Errno::kInval);

@@ -163,10 +163,44 @@ Result<int64_t> sys_times(Context& context, UserOut<Tms> buffer) {
     return static_cast<int64_t>(sched::monotonic_ns() / process::kNanosecondsPerTick);
 }
 
+// struct timex (adjtimex(2)). No clock discipline: the clock is what the machine gives, and never synchronised.
+struct UserTimex {
+    uint32_t modes, padding0;
+    int64_t offset, frequency, maximum_error, estimated_error;
+    int32_t status, padding1;
+    int64_t constant, precision, tolerance;
+    UserTimeval time;
+    int64_t tick, pps_frequency, jitter;
+    int32_t shift, padding2;
+    int64_t stability, jitter_count, calibration_count, error_count, stability_count;
+    int32_t tai, reserved[11];
+};
+static_assert(sizeof(UserTimex) == 208);
+
+Result<int> sys_adjtimex(Context& context, UserOut<UserTimex> address) {
+    constexpr int kTimeError = 5, kUnsynchronised = 0x40;
+    UserTimex time = TRY(arch::copy_in(UserIn<UserTimex>(address)));
+    if (time.modes) {
+        bool allowed = context.credentials().has_capability(process::kCapSysTime);
+        return fail(allowed ? Errno::kInval : Errno::kPerm);
+    }
+    time = {};
+    time.maximum_error = time.estimated_error = 16'000'000;
+    time.status = kUnsynchronised;
+    time.constant = 2;
+    time.precision = 1;
+    time.tolerance = 32'768'000;
+    time.tick = 10'000;
+    time.time = to_timeval(sched::monotonic_ns() + sched::realtime_offset_ns());
+    TRY(arch::copy_out(address, time));
+    return kTimeError;
+}
+
 constexpr SystemCall kCalls[] = {
     CALL(35, nanosleep, "req, rem"),
     CALL(96, gettimeofday, "tv, tz"),
     CALL(100, times, "buf"),
+    CALL(159, adjtimex, "buf", "reads only: changes are refused with EINVAL"),
     CALL(164, settimeofday, "tv, tz", "the time zone is ignored"),
     CALL(201, time, "tloc"),
     CALL(227, clock_settime, "clockid, tp"),

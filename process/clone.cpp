@@ -78,6 +78,7 @@ Result<Ref<Process>> copy_process(Thread& parent, Thread& child, const CloneRequ
     std::memcpy(process->auxiliary_vector, original.auxiliary_vector, sizeof(process->auxiliary_vector));
     process->auxiliary_words = original.auxiliary_words;
     process->dumpable = original.dumpable.load();
+    process->private_barriers = original.private_barriers.load();
     process->oom_score_adjustment = original.oom_score_adjustment.load();
     process->personality = original.personality.load();
     process->exit_signal = request.exit_signal;
@@ -88,6 +89,7 @@ Result<Ref<Process>> copy_process(Thread& parent, Thread& child, const CloneRequ
         process->executable_dentry = original.executable_dentry;
         process->executable_mount = original.executable_mount;
     }
+    if (process->limits[kLimitCpu].soft != kUnlimited) TRY(timers_of(*process));
     if (request.flags & kCloneClearSigHand) {
         for (SignalAction& action : process->actions.of) {
             if (action.handler != kSigIgn) action = SignalAction{};
@@ -198,6 +200,7 @@ Result<Pid> clone(Thread& parent, const arch::TrapFrame& frame, const CloneReque
     if (request.stack_pointer) registers.rsp = request.stack_pointer;
     child->frame = arch::prepare_thread(*child, registers);
 
+    ProcessTimers* process_timers = process ? process->timers.get() : nullptr;
     if (is_thread) TRY(commit_thread(parent, *child, pid));
     else TRY(commit_process(parent, *child, process, pid, request.flags));
 
@@ -205,6 +208,7 @@ Result<Pid> clone(Thread& parent, const arch::TrapFrame& frame, const CloneReque
     pidfd.commit();
     tree().threads++;
     tree().forks++;
+    if (process_timers) process_timers->cpu_limit.update();
     Pid tid = child->tid;
     if (request.flags & kCloneParentSetTid) (void)arch::copy_out(request.parent_tid, static_cast<uint32_t>(tid));
     sched::start(*child);

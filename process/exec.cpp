@@ -180,12 +180,15 @@ Result<LoadedProgram> load_program(const ProgramContext& context, mm::AddressSpa
 Result<StackImage> make_stack(const ProgramContext& context, const ProgramRequest& request,
                               const LoadedProgram& loaded, const Credentials& credentials, bool gains,
                               uint64_t vdso, const Placement& place) {
-    constexpr uint64_t kFrameRoom = 1024;  // signal frame without FPU state, alignment included
+    // A signal frame without FPU state, alignment included; never less than MINSIGSTKSZ, the old constant.
+    constexpr uint64_t kFrameRoom = 1024, kMinSigStkSz = 2048;
+    uint64_t frame_size = kFrameRoom + arch::signal_fpstate_size();
+    if (frame_size < kMinSigStkSz) frame_size = kMinSigStkSz;
     AuxiliaryEntry entries[24];
     size_t count = 0;
     auto add = [&](uint64_t type, uint64_t value) { entries[count++] = {type, value}; };
     if (vdso) add(kAtSysInfoEhdr, vdso);
-    add(kAtMinSigStkSz, kFrameRoom + arch::signal_fpstate_size());
+    add(kAtMinSigStkSz, frame_size);
     add(kAtHwCap, arch::hwcap());
     add(kAtPageSz, kPageSize);
     add(kAtClkTck, kTicksPerSecond);
@@ -276,6 +279,7 @@ void adopt_program(Process& process, Thread& thread, PreparedProgram& program) {
     }
     if (old_dentry) old_dentry->inode().end_execution();
     process.dumpable = !program.gains_privileges;
+    process.private_barriers = false;
     thread.alternate_stack = SignalStack{};
     thread.robust_list = 0;
     thread.clear_child_tid = {};

@@ -1,6 +1,7 @@
 // Exceptions of programs as signals (Linux arch/x86/kernel/traps.c; sigaction(2), si_code).
 #include "process/fault.h"
 
+#include "process/out_of_memory.h"
 #include "process/process.h"
 #include "process/signal.h"
 
@@ -38,7 +39,11 @@ bool resolve_page_fault(Thread& thread, uint64_t error_code, uint64_t address, S
         case mm::FaultError::kNoMapping: info = fault_info(kSigSegv, kSegvMapErr, address); break;
         case mm::FaultError::kNoAccess: info = fault_info(kSigSegv, kSegvAccErr, address); break;
         case mm::FaultError::kPastEnd: info = fault_info(kSigBus, kBusAdrErr, address); break;
-        case mm::FaultError::kOutOfMemory: info = fault_info(kSigKill, 0, 0); break;
+        case mm::FaultError::kOutOfMemory:
+            // The access is tried again when the largest process has gone.
+            kill_largest_process();
+            sched::yield();
+            return true;
     }
     return false;
 }

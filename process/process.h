@@ -186,6 +186,7 @@ class Process final : public core::RefCounted {
 
     // Own state without a lock: single words.
     std::atomic<bool> dumpable{true};
+    std::atomic<bool> private_barriers{false};  // membarrier(2), MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
     std::atomic<int> oom_score_adjustment{0};
     std::atomic<uint32_t> personality{0};
     std::atomic<uint64_t> max_resident_kib{0};

@@ -88,7 +88,8 @@ void SignalTimer::expire() {
 ProcessTimers::ProcessTimers(Process& process)
     : interval_timers{{process, TimerClock::kMonotonic, kSigAlrm},
                       {process, TimerClock::kProcessCpu, kSigVtAlrm},
-                      {process, TimerClock::kProcessCpu, kSigProf}} {}
+                      {process, TimerClock::kProcessCpu, kSigProf}},
+      cpu_limit(process) {}
 
 void ProcessTimers::delete_posix_timers() {
     core::Vector<std::unique_ptr<SignalTimer>> gone;
@@ -103,6 +104,7 @@ void ProcessTimers::delete_posix_timers() {
 
 void ProcessTimers::stop_all() {
     for (SignalTimer& timer : interval_timers) timer.stop();
+    cpu_limit.cancel();
     delete_posix_timers();
 }
 

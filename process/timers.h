@@ -6,6 +6,7 @@
 
 #include "core/lock.h"
 #include "core/vector.h"
+#include "process/cpu_limit.h"
 #include "process/process.h"
 #include "sched/timer.h"
 
@@ -58,6 +59,7 @@ struct ProcessTimers {
     core::Spinlock lock{core::Rank::kProcess};
     // ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF. The last two count all CPU time of the process.
     SignalTimer interval_timers[3];
+    CpuLimit cpu_limit;
     core::Vector<std::unique_ptr<SignalTimer>> posix_timers;  // index is the id; null: free
 
     // At exec: timers of timer_create are gone, interval timers stay (setitimer(2), timer_create(2)).
