@@ -23,6 +23,8 @@ namespace {
 // be made non-blocking: other processes share them.
 constexpr size_t kChunk = 4096;
 constexpr auto kPowerOffGrace = std::chrono::seconds(10);
+// timeout(1) and others signal both the process and its group: that is one request.
+constexpr auto kSameInterrupt = std::chrono::milliseconds(200);
 constexpr char kEscape = 0x1d;  // Ctrl-], twice: stop the machine
 
 void make_nonblocking(const UniqueFd& fd) {
@@ -257,6 +259,9 @@ void Relay::handle_signal(int signal) {
         return;
     }
     if (signal == SIGINT || signal == SIGTERM) {
+        const auto now = std::chrono::steady_clock::now();
+        if (interrupts_ && now - last_interrupt_ < kSameInterrupt) return;
+        last_interrupt_ = now;
         if (++interrupts_ > 1) {
             outcome_.stopped = true;
             ::kill(machine_pid_, SIGKILL);  // it has no state to save

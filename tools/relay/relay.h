@@ -1,6 +1,7 @@
 // Between a running machine and the tool's own standard streams.
 #pragma once
 
+#include <chrono>
 #include <csignal>
 #include <optional>
 #include <string>
@@ -80,6 +81,7 @@ class Relay {
     std::string control_in_;
     std::string control_out_;
     int interrupts_ = 0;
+    std::chrono::steady_clock::time_point last_interrupt_;
     int escapes_ = 0;  // Ctrl-] typed in a row, on a terminal
     pid_t machine_pid_ = -1;
     Outcome outcome_;

@@ -198,12 +198,26 @@ TEST_F(RelayTest, SecondInterruptStopsTheMachine) {
     Result result = run(
         [self](MachineSide m) {
             m.read_line(m.control);
+            ::usleep(400'000);
             ::kill(self, SIGINT);
             for (;;) ::pause();
         },
         "", [] { ::kill(::getpid(), SIGINT); });
     EXPECT_TRUE(result.outcome.stopped);
     EXPECT_FALSE(result.outcome.program_status);
+}
+
+TEST_F(RelayTest, TwoInterruptsAtOnceAreOne) {
+    pid_t self = ::getpid();
+    Result result = run(
+        [self](MachineSide m) {
+            m.read_line(m.control);
+            ::kill(self, SIGINT);
+            ::usleep(100'000);
+            m.send(m.control, "exit 130\n");
+        },
+        "", [] { ::kill(::getpid(), SIGINT); });
+    EXPECT_EQ(result.outcome.program_status, 130);
 }
 
 TEST_F(RelayTest, OtherSignalsArePassedOnEachTime) {
