@@ -16,7 +16,7 @@ namespace tool {
 namespace {
 
 /// Part of every key: raise it when the same input gives another image.
-constexpr uint64_t kImageVersion = 1;
+constexpr uint64_t kImageVersion = 2;
 
 std::string manifest_text(const std::vector<TakenPackage>& packages) {
     nlohmann::ordered_json manifest = {{"packages", nlohmann::ordered_json::array()}};
@@ -70,6 +70,7 @@ fs::path prepare_image(const RunOptions& options, const std::optional<Recipe>& r
         }
         add_whole_packages(tree, options.packages, source, taken);
         add_mount_points(tree);
+        date_new_nodes(tree);
         if (!taken.empty()) write_file(images / (key + ".json"), manifest_text(taken));
     });
 }

@@ -72,7 +72,10 @@ KernelOptions kernel_options(const RunOptions& options, const std::optional<Reci
     kernel.trace = options.trace;
     kernel.extra = options.kernel_options;
     const bool verbose = !options.log_file.empty() || !options.trace.empty();
-    kernel.log = !options.log_level.empty() ? options.log_level : verbose ? "info" : "warn";
+    kernel.log = !options.log_level.empty() ? options.log_level
+                 : verbose                  ? "info"
+                 : options.quiet            ? "error"
+                                            : "warn";
     return kernel;
 }
 

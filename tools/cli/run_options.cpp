@@ -65,7 +65,7 @@ void add_run_options(CLI::App& app, RunOptions& options) {
                    "Write the kernel's log to a file instead of stderr. Example: --log kernel.log")
         ->type_name("FILE");
     app.add_option("--log-level", options.log_level,
-                   "Least severe record in the kernel's log: error, warn, info or debug (warn; with --log: info).\n"
+                   "Least severe record in the kernel's log: error, warn, info or debug (warn; with --log info, with -q error).\n"
                    "Example: --log-level debug")
         ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
         ->type_name("LEVEL");
@@ -88,7 +88,8 @@ void add_run_options(CLI::App& app, RunOptions& options) {
     app.add_flag("--dry-run", options.dry_run,
                  "Print the QEMU command and start nothing. Example: isounik run --dry-run nginx");
     app.add_flag("-q,--quiet", options.quiet,
-                 "Say nothing about the machine on stderr. Example: isounik run -q shell -- ls");
+                 "Say nothing about the machine on stderr, and of the kernel's log only errors.\n"
+                 "Example: isounik run -q shell -- ls");
 }
 
 uint64_t parse_memory(std::string_view text) {

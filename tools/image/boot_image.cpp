@@ -51,4 +51,12 @@ void add_mount_points(Tree& tree) {
     tree.add_if_missing("/tmp", Node::directory({.mode = 01777}));
 }
 
+void date_new_nodes(Tree& tree) {
+    int64_t newest = 0;
+    tree.walk([&](const std::string&, const std::shared_ptr<Node>& node) { newest = std::max(newest, node->meta.mtime); });
+    tree.walk([&](const std::string&, const std::shared_ptr<Node>& node) {
+        if (node->meta.mtime == 0) node->meta.mtime = newest;
+    });
+}
+
 }  // namespace tool
