@@ -17,6 +17,7 @@ namespace abi {
     FAMILY(kEventFamily)         \
     FAMILY(kPollFamily)          \
     FAMILY(kMemoryFamily)        \
+    FAMILY(kSystemVMemoryFamily) \
     FAMILY(kProcessFamily)       \
     FAMILY(kExecFamily)          \
     FAMILY(kWaitFamily)          \

@@ -87,6 +87,8 @@ class AddressSpace final : public core::RefCounted {
     void unlock_all();
     // Makes the pages of a mapped range present, as far as memory and files go (MAP_POPULATE).
     void populate(UserRange range);
+    // shmdt(2): unmaps the segment that was attached at `address`. EINVAL.
+    Result<void> detach_segment(UserAddr address);
     // Returns the break that now holds: the old one if it could not be moved (brk(2) of the kernel).
     UserAddr set_break(UserAddr new_break);  // address 0 queries
     void initialize_break(UserAddr start);   // exec: end of bss plus ASLR gap

@@ -92,6 +92,28 @@ Result<void> AddressSpace::unmap(UserRange range) {
     return state_->unmap_locked(range);
 }
 
+Result<void> AddressSpace::detach_segment(UserAddr address) {
+    if (address.page_offset() != 0) return fail(Errno::kInval);
+    SpaceGuard guard(*state_);
+    // Its first page may be unmapped already: the VMA that would have it at `address` tells (Linux's ksys_shmdt()).
+    auto belongs = [&](const Vma& vma) {
+        return vma.object && vma.object->is_system_v_segment() &&
+               vma.range.start - (vma.first_index << core::kPageShift) == address;
+    };
+    Vma* vma = state_->find(address);
+    while (vma && !belongs(*vma)) vma = state_->next(*vma);
+    if (!vma) return fail(Errno::kInval);
+    core::Ref<Mappable> segment = vma->object;
+    UserAddr end = address + segment->mapped_size();
+    while (vma && vma->range.start < end) {
+        Vma* after = state_->next(*vma);
+        if (belongs(*vma) && vma->object == segment) TRY(state_->unmap_locked(vma->range));
+        vma = after;
+    }
+    guard.release();
+    return {};
+}
+
 void AddressSpace::populate(UserRange range) {
     // A page that must be replaced in its file first ends a round; each one is replaced once.
     for (;;) {

@@ -211,6 +211,11 @@ void PageCache::remove_mapping(FileMapping& mapping) {
     mapping.reverse_map_hook.unlink();
 }
 
+uint64_t PageCache::mapping_count() {
+    core::SpinGuard guard(reverse_map_lock_);
+    return mappings_.size();
+}
+
 // Address spaces come before the reverse map in the order of locks, so that theirs is only tried here; a VMA, and
 // with it its space, cannot go away while the reverse map is locked. Everybody else takes a space's lock first
 // and this one for a moment, so that trying again succeeds.

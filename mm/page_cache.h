@@ -70,6 +70,8 @@ class PageCache {
     // For address spaces: which VMAs map this file.
     void add_mapping(FileMapping& mapping);
     void remove_mapping(FileMapping& mapping);
+    // How many VMAs map this file (shm_nattch). O(n).
+    uint64_t mapping_count();
 
   private:
     // A radix tree with 64 slots a node; node pages are 512 bytes of slots. Height 0: root_ is page 0 itself.
@@ -106,6 +108,8 @@ class Mappable : public core::RefCounted {
     virtual std::string_view map_name() const = 0;
     virtual uint64_t map_inode_number() const { return 0; }
     virtual uint64_t map_device() const { return 0; }
+    // Made by shmget(2): shmdt(2) may unmap it.
+    virtual bool is_system_v_segment() const { return false; }
 };
 
 }  // namespace mm

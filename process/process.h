@@ -50,7 +50,8 @@ struct Credentials final : core::RefCounted {
     bool has_capability(unsigned capability) const { return capabilities_effective >> capability & 1; }
 };
 // capabilities(7): those that this kernel asks for.
-inline constexpr unsigned kCapKill = 5, kCapSetGid = 6, kCapSetUid = 7, kCapSetPCap = 8, kCapIpcLock = 14,
+inline constexpr unsigned kCapKill = 5, kCapSetGid = 6, kCapSetUid = 7, kCapSetPCap = 8,
+    kCapIpcLock = 14, kCapIpcOwner = 15,
     kCapSysChroot = 18,
     kCapSysPtrace = 19, kCapSysAdmin = 21, kCapSysBoot = 22, kCapSysNice = 23, kCapSysResource = 24,
     kCapSysTime = 25, kCapSyslog = 34, kCapLast = 40;
