@@ -2,7 +2,7 @@
 //
 // Flags, limits and files are checked here, in Linux's order; the work is mm::AddressSpace's.
 #include "libc-compat/families.h"
-#include "libc-compat/syscall.h"
+#include "libc-compat/families.h"
 
 #include "fs/file.h"
 #include "fs/mount.h"

@@ -3,7 +3,7 @@
 // A segment lives as long as its entry in the table or a mapping refers to it. IPC_RMID takes the table's
 // reference; the entry goes when the segment does, with its last mapping.
 #include "arch/x86_64/user_copy.h"
-#include "libc-compat/syscall.h"
+#include "libc-compat/families.h"
 #include "mm/frames.h"
 #include "mm/shared_memory.h"
 #include "sched/timer.h"
