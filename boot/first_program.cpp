@@ -59,7 +59,7 @@ void mount_system_directories(const fs::Path& root) {
     mount_at("/dev/shm", fs::tmpfs::create("mode=1777"), names, 01777);
     mount_at("/proc", fs::create_proc_file_system(), names, 0555);
     mount_at("/sys", fs::create_sys_file_system(), names, 0555);
-    (void)fs::make_directory("/tmp", 01777, names);
+    mount_at("/tmp", fs::tmpfs::create("mode=1777"), names, 01777);
     (void)fs::make_directory("/run", 0755, names);
 }
 

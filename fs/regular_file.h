@@ -21,7 +21,10 @@ class RegularFile final : public PathFile {
     Result<uint64_t> control(int command, uint64_t argument) override;     // seals
     Result<void> sync() override { return {}; }
     Result<void> truncate(uint64_t size) override { return node_.truncate(size); }
-    Result<Ref<mm::Mappable>> mappable() override { return Ref<mm::Mappable>(&node_); }
+    Result<Ref<mm::Mappable>> mappable() override {
+        node_.set_map_name(path_);
+        return Ref<mm::Mappable>(&node_);
+    }
     const char* kind() const override { return kKind; }
 
     tmpfs::RegularNode& node() const { return node_; }

@@ -14,6 +14,7 @@ namespace abi {
     FAMILY(kDirectoryFamily)     \
     FAMILY(kFileSystemFamily)    \
     FAMILY(kPipeFamily)          \
+    FAMILY(kSpliceFamily)        \
     FAMILY(kEventFamily)         \
     FAMILY(kPollFamily)          \
     FAMILY(kMemoryFamily)        \

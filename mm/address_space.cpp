@@ -148,17 +148,43 @@ Result<AddressSpace::FutexKey> AddressSpace::futex_key(UserAddr address, Sharing
 
 // --- statistics ----------------------------------------------------------------------------------------------
 
+namespace {
+MapLine line_of(const Vma& vma) {
+    MapLine line{vma.range, vma.protection, vma.sharing, 0, 0, 0, vma.label};
+    if (vma.object) {
+        line.offset = vma.first_index << core::kPageShift;
+        line.device = vma.object->map_device();
+        line.inode = vma.object->map_inode_number();
+        if (line.name.empty()) line.name = vma.object->map_name();
+    }
+    return line;
+}
+}  // namespace
+
 void AddressSpace::for_each_map(void (*visit)(void* context, const MapLine& line), void* context) {
     SpaceGuard guard(*state_);
+    for (const Vma& vma : state_->vmas) visit(context, line_of(vma));
+}
+
+void AddressSpace::for_each_residency(void (*visit)(void* context, const MapLine& line, const Residency& residency),
+                                      void* context) {
+    SpaceGuard guard(*state_);
     for (const Vma& vma : state_->vmas) {
-        MapLine line{vma.range, vma.protection, vma.sharing, 0, 0, 0, vma.label};
-        if (vma.object) {
-            line.offset = vma.first_index << core::kPageShift;
-            line.device = vma.object->map_device();
-            line.inode = vma.object->map_inode_number();
-            if (line.name.empty()) line.name = vma.object->map_name();
-        }
-        visit(context, line);
+        Residency residency;
+        state_->tables.for_each_leaf(vma.range, [&](PageTable& leaf, UserAddr, unsigned first, unsigned end) {
+            for (unsigned i = first; i < end; i++) {
+                PageEntry entry = leaf.get(i);
+                if (!entry.has_frame()) continue;
+                const Frame& frame = frame_of(entry.frame());
+                if (frame.state != Frame::State::kAnonymous) {
+                    residency.file_pages++;
+                    continue;
+                }
+                residency.anonymous_pages++;
+                if (frame.references.load(std::memory_order_relaxed) == 1) residency.unshared_pages++;
+            }
+        });
+        visit(context, line_of(vma), residency);
     }
 }
 

@@ -124,6 +124,11 @@ class AddressSpace final : public core::RefCounted {
 
     // Visits VMAs in ascending order under the lock; `visit` must not allocate or block.
     void for_each_map(void (*visit)(void* context, const MapLine& line), void* context);
+    // The same with the pages that are in memory: of the mapped object, of private memory, and of that what no other
+    // process shares (/proc/<pid>/smaps).
+    struct Residency { uint64_t file_pages = 0, anonymous_pages = 0, unshared_pages = 0; };
+    void for_each_residency(void (*visit)(void* context, const MapLine& line, const Residency& residency),
+                            void* context);
     struct Sizes { uint64_t total_pages, resident_pages, shared_pages, text_pages, data_pages, stack_pages,
                    locked_pages; };
     Sizes sizes();

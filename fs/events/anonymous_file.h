@@ -16,6 +16,8 @@ class AnonymousFile : public File {
     // `name`: "[eventfd]"; a literal.
     AnonymousFile(uint32_t flags, std::string_view name) : File(flags), name_(name) {}
 
+    // Goes nowhere, and is no error (Linux' noop_llseek()).
+    Result<uint64_t> seek(int64_t, int) override { return 0; }
     Attributes attributes() override;
     Result<core::String> description() override;  // "anon_inode:[eventfd]"
 

@@ -176,7 +176,7 @@ Result<size_t> Pipe::resize(size_t size, bool privileged) {
     core::Vector<Slot> slots;
     TRY(slots.resize(wanted / kPageSize));
     core::SpinGuard guard(lock_);
-    if (slots.size() < used_locked()) return fail(Errno::kBusy);
+    if (slots.size() < used_locked() + reserved_) return fail(Errno::kBusy);
     bool was_full = full_locked();
     uint32_t count = 0;
     for (uint32_t position = tail_; position != head_; position++) slots[count++] = slot_locked(position);

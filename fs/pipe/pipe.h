@@ -28,6 +28,16 @@ class Pipe final : public Inode {
     // Bytes moved; 0 is end of file. EAGAIN, kRestartSys, EFAULT, and for write ENOMEM, EPIPE (SIGPIPE is sent).
     Result<size_t> read(Destination& destination, Blocking blocking);
     Result<size_t> write(Source& source, Blocking blocking);
+    // splice(2) and tee(2). take() moves at most a page of bytes to `buffer`, which may be followed by returning its
+    // last `count` bytes; until finish_take() their room stays reserved. Waits for bytes; 0: end of file. EAGAIN,
+    // kRestartSys. copy() leaves them and does not wait: bytes from `offset` on, as many as there are.
+    Result<size_t> take(std::byte* buffer, size_t size, Blocking blocking);
+    void finish_take(const std::byte* rest, size_t count);
+    size_t copy(std::byte* buffer, size_t size, size_t offset);
+    // EAGAIN, kRestartSys. The end of the other side counts: end of file is readable, a broken pipe writable.
+    Result<void> wait_readable(Blocking blocking);
+    Result<void> wait_writable(Blocking blocking);
+
     // Bytes waiting (FIONREAD).
     size_t available();
     size_t size();  // F_GETPIPE_SZ
@@ -64,7 +74,7 @@ class Pipe final : public Inode {
 
     uint32_t used_locked() const { return head_ - tail_; }
     bool empty_locked() const { return head_ == tail_; }
-    bool full_locked() const { return used_locked() >= slots_.size(); }
+    bool full_locked() const { return used_locked() + reserved_ >= slots_.size(); }
     Slot& slot_locked(uint32_t position) { return slots_.data()[position & (slots_.size() - 1)]; }
     std::byte* take_page_locked();  // null: out of memory
     void give_page_locked(std::byte* page);
@@ -74,6 +84,7 @@ class Pipe final : public Inode {
     core::Spinlock lock_{core::Rank::kPipe};
     uint32_t head_ = 0, tail_ = 0;  // next slot to fill, oldest slot; count up for ever
     core::Vector<Slot> slots_;      // a power of two
+    uint32_t reserved_ = 0;         // slots kept for what take() may give back
     std::byte* spare_ = nullptr;    // one page kept for the next write
     unsigned reader_count_ = 0, writer_count_ = 0;
     uint64_t reader_generation_ = 0, writer_generation_ = 0;  // opens so far

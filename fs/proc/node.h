@@ -53,6 +53,13 @@ class DirectoryNode : public Inode {
     FileSystem& file_system() override { return owner_; }
     Attributes attributes() override;
     Result<void> change_attributes(const AttributeChange&) override { return fail(Errno::kPerm); }
+    // Nothing can be made here, and Linux says so with ENOENT.
+    Result<Ref<Inode>> create(std::string_view, FileType, uint16_t, uint32_t, uint32_t, uint64_t) override {
+        return fail(Errno::kNoEnt);
+    }
+    Result<Ref<Inode>> create_symlink(std::string_view, std::string_view, uint32_t, uint32_t) override {
+        return fail(Errno::kNoEnt);
+    }
     Result<Ref<File>> open(const OpenRequest& request) override;
 
   protected:

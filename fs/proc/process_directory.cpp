@@ -97,7 +97,7 @@ Result<core::String> exe_link(const Subject& subject) {
     {.name = "limits", .text = limits_text},                                                                   \
     {.name = "comm", .permissions = 0644, .text = comm_text, .write = write_comm},                             \
     {.name = "cmdline", .text = cmdline_text}, {.name = "stat", .text = stat_text},                            \
-    {.name = "statm", .text = statm_text}, {.name = "maps", .text = maps_text},                                \
+    {.name = "statm", .text = statm_text}, {.name = "maps", .text = maps_text}, {.name = "smaps", .text = smaps_text},                                \
     {.name = "mem", .permissions = 0600, .open = open_memory}, {.name = "cwd", .link = cwd_link, .follow = cwd_follow}, \
     {.name = "root", .link = root_link, .follow = root_follow}, {.name = "exe", .link = exe_link},             \
     {.name = "mounts", .text = mounts_text}, {.name = "mountinfo", .text = mountinfo_text},                    \

@@ -16,6 +16,7 @@ void append_list(Text& text, uint64_t mask);
 
 // process_memory.cpp
 Result<void> maps_text(Text& text, const Subject& subject);
+Result<void> smaps_text(Text& text, const Subject& subject);
 // One line of maps, as Linux prints it.
 void append_map_line(Text& text, const mm::MapLine& line);
 // /proc/<pid>/mem.

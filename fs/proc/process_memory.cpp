@@ -80,20 +80,68 @@ void append_map_line(Text& text, const mm::MapLine& line) {
     text << '\n';
 }
 
-Result<void> maps_text(Text& text, const Subject& subject) {
+namespace {
+
+// Runs `visit_all(space, lines)` with a text that cannot grow, since it runs under the space's lock, and tries with
+// more room until all lines fit.
+Result<void> list_maps(Text& text, const Subject& subject, void (*visit_all)(mm::AddressSpace& space, Text& lines)) {
     if (!process_view()->may_inspect(subject.tid)) return fail(Errno::kAcces);
     auto space = process_view()->address_space(subject.tid);
     if (!space) return {};
-    // The visit runs under the space's lock and must not allocate: try with more room until all lines fit.
     for (size_t capacity = 4096;; capacity *= 2) {
         Text lines(Text::Growth::kFixed);
         TRY(lines.reserve(capacity));
-        space->for_each_map([](void* context, const mm::MapLine& line) { append_map_line(*static_cast<Text*>(context), line); },
-                            &lines);
+        visit_all(*space, lines);
         if (lines.overflowed()) continue;
         text << lines.view();
         return {};
     }
+}
+
+void append_residency(Text& text, const mm::MapLine& line, const mm::AddressSpace::Residency& residency) {
+    auto row = [&](std::string_view label, uint64_t pages) {
+        text << label;
+        for (size_t i = label.size(); i < 16; i++) text << ' ';
+        text.decimal(pages * (core::kPageSize / 1024), 8) << " kB\n";
+    };
+    uint64_t resident = residency.file_pages + residency.anonymous_pages;
+    uint64_t shared = residency.anonymous_pages - residency.unshared_pages;
+    row("Size:", line.range.size() >> core::kPageShift);
+    row("KernelPageSize:", 1);
+    row("MMUPageSize:", 1);
+    row("Rss:", resident);
+    row("Pss:", resident);
+    row("Shared_Clean:", residency.file_pages);
+    row("Shared_Dirty:", shared);
+    row("Private_Clean:", 0);
+    row("Private_Dirty:", residency.unshared_pages);
+    row("Referenced:", resident);
+    row("Anonymous:", residency.anonymous_pages);
+    row("LazyFree:", 0);
+    row("AnonHugePages:", 0);
+    row("Swap:", 0);
+    row("SwapPss:", 0);
+    row("Locked:", 0);
+}
+
+}  // namespace
+
+Result<void> maps_text(Text& text, const Subject& subject) {
+    return list_maps(text, subject, [](mm::AddressSpace& space, Text& lines) {
+        space.for_each_map(
+            [](void* context, const mm::MapLine& line) { append_map_line(*static_cast<Text*>(context), line); }, &lines);
+    });
+}
+
+Result<void> smaps_text(Text& text, const Subject& subject) {
+    return list_maps(text, subject, [](mm::AddressSpace& space, Text& lines) {
+        space.for_each_residency(
+            [](void* context, const mm::MapLine& line, const mm::AddressSpace::Residency& residency) {
+                append_map_line(*static_cast<Text*>(context), line);
+                append_residency(*static_cast<Text*>(context), line, residency);
+            },
+            &lines);
+    });
 }
 
 Result<Ref<File>> open_memory(const OpenRequest& request, const Subject& subject) {

@@ -4,6 +4,7 @@
 #include "fs/device.h"
 #include "fs/proc/process_view.h"
 #include "fs/tty/terminal.h"
+#include "sched/thread.h"
 
 namespace fs::proc {
 
@@ -127,7 +128,7 @@ Result<void> status_text(Text& text, const Subject& subject) {
     text << "NoNewPrivs:\t" << int{status.no_new_privileges}
          << "\nSeccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:\tvulnerable\n"
             "SpeculationIndirectBranch:\talways enabled\n";
-    processor_lists(text, status.affinity);
+    processor_lists(text, status.affinity & sched::online_cpus());
     text << "voluntary_ctxt_switches:\t" << status.voluntary_switches << "\nnonvoluntary_ctxt_switches:\t"
          << status.involuntary_switches << '\n';
     // Ours, at the end where no parser of Linux' lines trips over it (docs/architecture.md, "The three privileges").

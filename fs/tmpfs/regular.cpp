@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fs/path.h"
 #include "fs/process_host.h"
 #include "fs/regular_file.h"
 #include "mm/frames.h"
@@ -36,7 +37,21 @@ core::Error write_error(Errno error) { return fail(error == Errno::kNoMem ? Errn
 
 mm::PageSource& RegularNode::zero_source() { return zeros; }
 
-RegularNode::~RegularNode() = default;
+RegularNode::~RegularNode() { delete map_name_.load(std::memory_order_acquire); }
+
+std::string_view RegularNode::map_name() const {
+    const core::String* name = map_name_.load(std::memory_order_acquire);
+    return name ? name->view() : std::string_view();
+}
+
+void RegularNode::set_map_name(const Path& path) {
+    if (map_name_.load(std::memory_order_relaxed)) return;
+    auto text = path.to_string(Path());
+    if (!text) return;
+    auto* name = new (std::nothrow) core::String(std::move(*text));
+    core::String* none = nullptr;
+    if (name && !map_name_.compare_exchange_strong(none, name)) delete name;
+}
 
 Attributes RegularNode::attributes() {
     Attributes result = Node::attributes();

@@ -36,6 +36,9 @@ class RegularNode final : public Node {
     Result<Ref<File>> open(const OpenRequest& request) override;
     mm::PageCache& page_cache() override { return cache_; }
     uint64_t mapped_size() const override { return size_.load(std::memory_order_acquire); }
+    // The path that /proc/<pid>/maps shows: that of the first open file by which it was mapped.
+    std::string_view map_name() const override;
+    void set_map_name(const Path& path);
     uint64_t size() const { return size_.load(std::memory_order_acquire); }
 
     // At most what lies before the end of the file. EFAULT, ENOMEM if nothing was read.
@@ -67,6 +70,7 @@ class RegularNode final : public Node {
     TurnLock turn_;  // writers and truncation
     std::atomic<uint64_t> size_{0};
     std::atomic<uint32_t> seals_{kSealSeal};
+    std::atomic<core::String*> map_name_{nullptr};  // set once
     const std::unique_ptr<ContentSource> content_;  // null: zeros
     mm::PageCache cache_;
 };

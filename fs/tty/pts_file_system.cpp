@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "fs/device.h"
 #include "fs/directory_file.h"
+#include "fs/events/anonymous_file.h"
 #include "fs/tty/pty.h"
 
 namespace fs {
@@ -52,6 +53,7 @@ class PtsRoot final : public Inode {
         attributes.type = FileType::kDirectory;
         attributes.permissions = 0755;
         attributes.link_count = 2;
+        attributes.access = attributes.modification = attributes.change = created_;
         return attributes;
     }
     Result<Ref<Inode>> lookup(std::string_view name) override {
@@ -82,6 +84,7 @@ class PtsRoot final : public Inode {
 
   private:
     FileSystem& owner_;
+    const Timespec created_ = current_time();
 };
 
 class PtsFileSystem final : public FileSystem {
