@@ -2,6 +2,7 @@
 #include "libc-compat/clocks.h"
 #include "libc-compat/families.h"
 #include "libc-compat/user_time.h"
+#include "libc-compat/vdso_map.h"
 #include "process/usage.h"
 
 namespace abi {
