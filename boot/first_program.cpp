@@ -12,6 +12,7 @@
 #include "fs/tmpfs/tmpfs.h"
 #include "fs/tty/tty_devices.h"
 #include "libc-compat/trace.h"
+#include "libc-compat/vdso_map.h"
 #include "net/stack.h"
 #include "process/exit.h"
 #include "process/first_program.h"
@@ -158,6 +159,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
     }
     mm::Model model = choose_model(options);
     abi::initialize_dispatch();
+    must(abi::initialize_vdso(), "making the vDSO");
     abi::set_tracing(options.trace_system_calls);
     (void)process::set_host_name(options.hostname.view());
     process::register_process_host();

@@ -68,6 +68,7 @@ Result<void> set_wall_clock(Context& context, Nanoseconds time) {
     // Before boot there was no time on the monotonic clock.
     if (time < sched::monotonic_ns()) return fail(Errno::kInval);
     sched::set_realtime(time);
+    update_vdso();
     return {};
 }
 
