@@ -133,7 +133,7 @@ Ref<Segment> find_key_locked(Table& table, int key) {
 Result<Ref<Segment>> new_segment(Context& context, int key, uint64_t size, int flags) {
     uint64_t rounded = core::align_up(size, kPageSize);
     if (size == 0 || size > kMaxSize) return fail(Errno::kInval);
-    if ((rounded >> core::kPageShift) > mm::memory_statistics().total_pages) return fail(Errno::kNoMem);
+    if ((rounded >> core::kPageShift) > mm::total_pages()) return fail(Errno::kNoMem);
     auto segment = TRY(core::make_ref<Segment>(TRY(mm::create_shared_memory(rounded)), size));
     const process::Credentials& who = context.credentials();
     IpcPermissions& permissions = segment->state.permissions;

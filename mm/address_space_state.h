@@ -50,12 +50,23 @@ struct AddressSpace::State {
     Vma* next(Vma& vma);
     Vma* previous(Vma& vma);
     void insert(Vma& vma);
+    void insert_copy(const Vma& attributes, std::unique_ptr<Vma> vma) {
+        vma->copy_attributes(attributes);
+        vma->range = attributes.range;
+        insert(*vma.release());
+    }
     // Out of the tree; deleted when the lock is released.
     void remove(Vma& vma);
     // Makes `address` a boundary between VMAs. ENOMEM.
     Result<void> split_at(UserAddr address);
     // Joins neighbours that have become alike, from the VMA before range.start to the one after range.end.
     void merge_around(UserRange range);
+    // Joins a new mapping to a neighbour that is like it; false if there is none. `fresh` is not kept.
+    bool extend_with(const Vma& fresh);
+    // Unmaps one end of a VMA, all but `rest`.
+    void trim(Vma& vma, UserRange rest);
+    // Something that ended at `end` became free.
+    void freed(UserAddr end);
     // Is the whole range free, guard gaps of stacks included?
     bool is_free(UserRange range);
     // The highest free place for `size` bytes below mmap_top, else any. ENOMEM.

@@ -16,6 +16,7 @@ std::byte* host_memory = nullptr;
 namespace detail {
 Frame* frame_table = nullptr;
 uint64_t frame_count = 0;
+uint64_t total_pages = 0;
 std::atomic<uint64_t> failure_countdown{0};
 
 bool count_down_failure() {
@@ -110,7 +111,6 @@ Buddy g_buddy;
 ProcessorCache g_caches[arch::kMaxCpus];
 MemoryRange g_ram[64];
 unsigned g_ram_count = 0;
-uint64_t g_total_pages = 0;
 Pfn g_zero_frame;
 
 // Ranges of frame numbers.
@@ -195,7 +195,7 @@ void initialize_frames(std::span<const MemoryRange> usable, std::span<const Memo
     g_buddy = Buddy();
     for (ProcessorCache& cache : g_caches) cache = ProcessorCache();
     for (unsigned i = 0; i < pieces.count; i++) g_buddy.add_range(pieces.list[i].first, pieces.list[i].end);
-    g_total_pages = g_buddy.free_pages();
+    detail::total_pages = g_buddy.free_pages();
     auto zero = allocate_frame(Fill::kZeroed, State::kKernel);
     if (!zero) PANIC("initialize_frames: no memory");
     g_zero_frame = *zero;
@@ -283,7 +283,7 @@ Pfn zero_frame() { return g_zero_frame; }
 MemoryStatistics memory_statistics() {
     MemoryStatistics statistics{};
     int64_t in_state[kFrameStates] = {};
-    statistics.total_pages = g_total_pages;
+    statistics.total_pages = detail::total_pages;
     {
         core::SpinGuard guard(g_lock);
         statistics.free_pages = g_buddy.free_pages();

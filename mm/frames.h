@@ -60,6 +60,7 @@ void free_frames(Pfn first, unsigned order);
 namespace detail {
 extern Frame* frame_table;     // indexed by frame number
 extern uint64_t frame_count;   // frames that have a record
+extern uint64_t total_pages;   // frames that the allocator had at first
 }  // namespace detail
 
 // Only for frames below the highest one that initialize_frames() was told of.
@@ -105,6 +106,7 @@ struct MemoryStatistics {
     uint64_t total_pages, free_pages, page_cache_pages, anonymous_pages, page_table_pages, kernel_pages;
 };
 MemoryStatistics memory_statistics();
+inline uint64_t total_pages() { return detail::total_pages; }  // the same as in the statistics, but cheap
 
 // Test support: fail the n-th allocation from now (0 = never). Counts frames and the kernel heap alike; only
 // that one allocation fails.

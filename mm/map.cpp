@@ -11,7 +11,7 @@ using State = AddressSpace::State;
 namespace {
 
 // vm.overcommit_memory = 0: only what can never fit is refused (Linux's __vm_enough_memory()).
-bool overcommits(uint64_t size) { return (size >> core::kPageShift) > memory_statistics().total_pages; }
+bool overcommits(uint64_t size) { return (size >> core::kPageShift) > total_pages(); }
 
 // Where a new mapping goes; for kFixed the range may be in use.
 Result<UserAddr> place(State& state, const MapRequest& request, uint64_t size) {
@@ -48,37 +48,41 @@ Result<UserAddr> AddressSpace::map(const MapRequest& request) {
         return fail(Errno::kNoMem);
     }
 
-    auto vma = TRY(core::make<Vma>());
-    vma->protection = request.protection;
-    vma->max_protection = request.max_protection;
-    vma->sharing = request.sharing;
-    vma->grows_down = request.grows_down;
-    vma->no_reserve = request.no_reserve;
-    vma->label = request.label;
-    vma->object = request.object;
-    vma->first_index = request.offset >> core::kPageShift;
+    Vma fresh;
+    fresh.protection = request.protection;
+    fresh.max_protection = request.max_protection;
+    fresh.sharing = request.sharing;
+    fresh.grows_down = request.grows_down;
+    fresh.no_reserve = request.no_reserve;
+    fresh.label = request.label;
+    fresh.object = request.object;
+    fresh.first_index = request.offset >> core::kPageShift;
     if (is_anonymous_shared) {
-        vma->object = TRY(create_shared_memory(size));
-        vma->first_index = 0;
+        fresh.object = TRY(create_shared_memory(size));
+        fresh.first_index = 0;
     }
 
-    UserRange range;
     bool fill = request.populate;
     {
         SpaceGuard guard(*state_);
-        if (state_->vma_count >= kMaxVmas) return fail(Errno::kNoMem);
-        UserAddr address = TRY(place(*state_, request, size));
-        range = {address, address + size};
-        if (request.placement == Placement::kFixed) TRY(state_->unmap_locked(range));
-        vma->range = range;
-        vma->locked = request.locked || state_->lock_future;
-        vma->lock_on_fault = vma->locked && !request.locked && state_->lock_future_on_fault;
-        fill |= vma->locked && !vma->lock_on_fault;
-        state_->insert(*vma.release());
-        state_->merge_around(range);
+        State& state = *state_;
+        if (state.vma_count >= kMaxVmas) return fail(Errno::kNoMem);
+        UserAddr address = TRY(place(state, request, size));
+        fresh.range = {address, address + size};
+        fresh.locked = request.locked || state.lock_future;
+        fresh.lock_on_fault = fresh.locked && !request.locked && state.lock_future_on_fault;
+        fill |= fresh.locked && !fresh.lock_on_fault;
+        if (request.placement == Placement::kFixed) {
+            // The new VMA first: after the old mapping is gone, nothing may fail.
+            auto vma = TRY(core::make<Vma>());
+            TRY(state.unmap_locked(fresh.range));
+            if (!state.extend_with(fresh)) state.insert_copy(fresh, std::move(vma));
+        } else if (!state.extend_with(fresh)) {
+            state.insert_copy(fresh, TRY(core::make<Vma>()));
+        }
     }
-    if (fill) populate(range);
-    return range.start;
+    if (fill) populate(fresh.range);
+    return fresh.range.start;
 }
 
 Result<void> AddressSpace::unmap(UserRange range) {

@@ -67,7 +67,7 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
         }
         if (found.protection == protection) return {};
         if (protection.write && !found.protection.write && !found.is_shared() && !found.no_reserve &&
-            (part.size() >> core::kPageShift) > memory_statistics().total_pages) {
+            (part.size() >> core::kPageShift) > total_pages()) {
             return fail(Errno::kNoMem);
         }
         Vma& vma = *TRY(isolate(state, part));

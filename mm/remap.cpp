@@ -117,7 +117,7 @@ Result<UserAddr> AddressSpace::remap(UserRange old_range, uint64_t new_size, uns
             return fail(Errno::kInval);
         }
         if (vma->is_data() && !vma->no_reserve &&
-            (grown >> core::kPageShift) > memory_statistics().total_pages) {
+            (grown >> core::kPageShift) > total_pages()) {
             return fail(Errno::kNoMem);
         }
         bool locked = vma->locked && !vma->lock_on_fault;

@@ -51,15 +51,19 @@ void State::insert(Vma& vma) {
     if (vma.object) vma.object->page_cache().add_mapping(vma);
 }
 
+// Guard gaps of stacks move with them: look again from just above what became free.
+void State::freed(UserAddr end) {
+    UserAddr top = std::min(mmap_top, end);
+    if (gap_hint < top) gap_hint = top;
+}
+
 void State::remove(Vma& vma) {
     if (last_found == &vma) last_found = nullptr;
     account(vma, -1);
     if (vma.object) vma.object->page_cache().remove_mapping(vma);
     vmas.erase(vmas.iterator_to(vma));
     vma_count--;
-    // Guard gaps of stacks move with them: look again from just above what became free.
-    UserAddr top = std::min(mmap_top, vma.range.end);
-    if (gap_hint < top) gap_hint = top;
+    freed(vma.range.end);
     dead.push_back(vma);
 }
 
@@ -153,9 +157,48 @@ bool State::is_mapped(UserRange range) {
     return range.empty();
 }
 
+bool State::extend_with(const Vma& fresh) {
+    Vma* above = find(fresh.range.start);
+    Vma* below = above ? previous(*above) : vmas.empty() ? nullptr : &*std::prev(vmas.end());
+    if (below && below->joins(fresh)) {
+        account(*below, -1);
+        below->range.end = fresh.range.end;
+        account(*below, +1);
+        if (above && below->joins(*above)) merge_around(fresh.range);
+        return true;
+    }
+    if (!above || !fresh.joins(*above)) return false;
+    account(*above, -1);
+    above->range.start = fresh.range.start;
+    above->first_index = fresh.first_index;
+    account(*above, +1);
+    return true;
+}
+
+void State::trim(Vma& vma, UserRange rest) {
+    FlushBatch batch(loaded_on);
+    UserRange gone = rest.start == vma.range.start ? UserRange{rest.end, vma.range.end}
+                                                   : UserRange{vma.range.start, rest.start};
+    zap(gone, Zap::kAll, batch);
+    account(vma, -1);
+    vma.first_index = vma.index_of(rest.start);
+    vma.range = rest;
+    account(vma, +1);
+    freed(gone.end);
+}
+
 Result<void> State::unmap_locked(UserRange range) {
     Vma* vma = find(range.start);
     if (!vma || vma->range.start >= range.end) return {};
+    // A piece of one VMA's end or start, the usual case of an allocator's mapping that had joined its neighbour.
+    if (vma->range.start < range.start && vma->range.end == range.end) {
+        trim(*vma, {vma->range.start, range.start});
+        return {};
+    }
+    if (vma->range.start == range.start && vma->range.end > range.end) {
+        trim(*vma, {range.end, vma->range.end});
+        return {};
+    }
     TRY(split_at(range.start));
     if (auto split = split_at(range.end); !split) {
         merge_around(range);
