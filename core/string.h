@@ -13,6 +13,7 @@ class String {
   public:
     String() = default;
     static Result<String> create(std::string_view text) {
+        if (text.size() > kLongest) return fail(Errno::kNoMem);
         String string;
         TRY(string.characters_.resize(text.size() + 1));
         std::memcpy(string.characters_.data(), text.data(), text.size());
@@ -21,6 +22,7 @@ class String {
     }
     Result<String> clone() const { return create(view()); }
     Result<void> append(std::string_view text) {
+        if (text.size() > kLongest) return fail(Errno::kNoMem);
         size_t length = size();
         TRY(characters_.resize(length + text.size() + 1));
         std::memcpy(characters_.data() + length, text.data(), text.size());
@@ -35,6 +37,7 @@ class String {
     bool operator==(std::string_view other) const { return view() == other; }
 
   private:
+    static constexpr size_t kLongest = size_t{1} << 30;
     Vector<char> characters_;
 };
 
