@@ -167,10 +167,3 @@ err_t TcpListener::on_accept(void* self, tcp_pcb* pcb, err_t error) {
 }
 
 }  // namespace net
-
-extern "C" signed char isounik_tcp_segment(tcp_pcb* pcb, const tcp_hdr* header) {
-    if (pcb->state != LISTEN) return ERR_OK;
-    auto* listener = static_cast<net::TcpListener*>(pcb->callback_arg);
-    bool wants_connection = (TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
-    return wants_connection && listener->full() ? ERR_MEM : ERR_OK;
-}
