@@ -212,7 +212,9 @@ Result<void> Pipe::open_ends(Ends ends, Blocking blocking, uint64_t* writer_gene
     if (ends.write) writer_generation_++, writer_count_++;
     readers_.wake_all();  // partners that wait in open()
     Result<void> result;
-    if (ends.read && !ends.write && writer_count_ == 0) {
+    if (!inode_) {
+        // A pipe without a name, opened again by way of /proc/<pid>/fd: nobody waits for a partner (fifo_open()).
+    } else if (ends.read && !ends.write && writer_count_ == 0) {
         if (blocking == Blocking::kNo) *writer_generation = writer_generation_;
         else result = wait_for_partner_locked(guard, writer_generation_);
     } else if (ends.write && !ends.read && reader_count_ == 0) {

@@ -279,6 +279,36 @@ CASE(fifo_rendezvous) {
     print("%s\n", decode_status(wait_for(pid)));
 }
 
+CASE(vmsplice_copies_memory) {
+    COVERS(vmsplice);
+    COVERS_ERROR(vmsplice);
+    int fds[2];
+    MUST(pipe(fds));
+    char text[] = "from memory", buffer[16] = "";
+    iovec part = {text, 11};
+    SHOW(vmsplice(fds[1], &part, 1, 0));
+    SHOW(read(fds[0], buffer, 15));
+    print("%s\n", buffer);
+    SHOW(vmsplice(-1, &part, 1, 0));
+    SHOW(vmsplice(0, &part, 1, 0));
+    SHOW(vmsplice(fds[1], (iovec*)bad_address(), 1, 0));
+    SHOW(vmsplice(fds[1], &part, 1, 0x100));
+}
+
+CASE(ended_pipe_is_reopened) {
+    // /proc/self/fd/N of a pipe whose other end is closed opens at once (seq 3 | cat /dev/stdin).
+    int fds[2];
+    MUST(pipe(fds));
+    MUST(write(fds[1], "rest", 4));
+    close(fds[1]);
+    char path[32], buffer[8] = "";
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fds[0]);
+    int again = MUST(open(path, O_RDONLY));
+    SHOW(read(again, buffer, 7));
+    print("%s\n", buffer);
+    SHOW(read(again, buffer, 7));
+}
+
 CASE(splice_and_tee) {
     COVERS(splice, tee);
     COVERS_ERROR(splice, tee);

@@ -9,7 +9,7 @@
 #include "case.h"
 
 CASE(old_forms_report_errors) {
-    COVERS_ERROR(eventfd, signalfd, futimesat, rseq);
+    COVERS_ERROR(eventfd, signalfd, futimesat);
     COVERS(munlockall);
     NO_ERROR_PATH(munlockall);
     sigset_t set;
@@ -19,10 +19,14 @@ CASE(old_forms_report_errors) {
     timeval times[2] = {{0, 2000000}, {0, 0}};
     SHOW(syscall(SYS_futimesat, AT_FDCWD, "/tmp", times));
     SHOW(syscall(SYS_futimesat, AT_FDCWD, "/nothing", nullptr));
+    SHOW(munlockall());
+}
+
+CASE(restartable_sequences) {
+    COVERS_ERROR(rseq);
     alignas(32) char area[32] = {};
     SHOW(syscall(SYS_rseq, area + 1, 32, 0, 0));
     SHOW(syscall(SYS_rseq, area, 32, 77, 0));
-    SHOW(munlockall());
 }
 
 CASE(extended_attributes_of_tmpfs) {
