@@ -57,6 +57,10 @@ void start_pci() {
                     function.address.function, function.vendor, function.device, function.base_class,
                     function.sub_class);
         if (type == 0) return;
+        if (type != virtio::kConsoleId && type != virtio::kNetworkId && type != virtio::kEntropyId) {
+            klog::info("virtio: PCI device {} of type {} has no driver", function.address.device, type);
+            return;
+        }
         auto transport = virtio::make_pci_transport(pci::port_config_space(), function);
         if (transport) start(std::move(*transport));
         else klog::warn("virtio: PCI device {} of type {}: {}", function.address.device, type, transport.error());

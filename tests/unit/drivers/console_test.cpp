@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "allocation_failure.h"
 #include "drivers/virtio/console.h"
 #include "fs/poll.h"
 #include "model_device.h"
@@ -268,6 +269,30 @@ TEST_F(ConsoleTest, ALongNameIsCut) {
     host.ports[3] = {std::string(80, 'n')};
     start();
     EXPECT_NE(console->find(std::string(63, 'n')), nullptr);
+}
+
+TEST_F(ConsoleTest, EveryAllocationMayFail) {
+    for (unsigned n = 1;; n++) {
+        Host fresh;
+        fresh.ports = host.ports;
+        auto transport = fresh.make();
+        test_support::fail_allocation(n);
+        auto made = Console::create(std::move(transport));
+        bool failed = test_support::allocation_failed();
+        test_support::fail_allocation(0);
+        if (!failed) {
+            ASSERT_TRUE(made);
+            ASSERT_GT(n, 20u);
+            return;
+        }
+        // Either the device does not start, or one of its ports is not there.
+        if (made) {
+            EXPECT_FALSE((*made)->find("isounik.stdin") && (*made)->find("isounik.stdout") &&
+                         (*made)->find("isounik.control"));
+        } else {
+            EXPECT_EQ(made.error(), Errno::kNoMem);
+        }
+    }
 }
 
 TEST_F(ConsoleTest, ABrokenReceiveRingEndsTheInput) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "allocation_failure.h"
 #include "drivers/virtio/entropy.h"
 #include "drivers/virtio/net.h"
 #include "model_device.h"
@@ -157,6 +158,22 @@ TEST_F(NetTest, NonsenseFromTheDeviceIsDropped) {
     transport->rings[0].set_used_index(0x7000);
     transport->interrupt();
     EXPECT_EQ(received.size(), 1u);
+}
+
+TEST_F(NetTest, EveryAllocationMayFail) {
+    for (unsigned n = 1;; n++) {
+        auto model = std::make_unique<model::ModelTransport>();
+        test_support::fail_allocation(n);
+        auto made = Network::create(std::move(model));
+        bool failed = test_support::allocation_failed();
+        test_support::fail_allocation(0);
+        ASSERT_EQ(made.has_value(), !failed);
+        if (!failed) {
+            ASSERT_GT(n, 5u);
+            return;
+        }
+        EXPECT_EQ(made.error(), Errno::kNoMem);
+    }
 }
 
 TEST_F(NetTest, FramesBeforeTheReceiverAreDropped) {
