@@ -32,7 +32,7 @@ void check_isolation(const std::string& isolation) {
     if (isolation == "mpk")
         throw Failure("isolation by memory protection keys is not built yet", "use --isolation ring3, or leave it out");
     if (isolation == "none")
-        std::fprintf(stderr, "isounik: WARNING: --isolation none: nothing keeps programs from the kernel's memory\n");
+        throw Failure("running without isolation is not built yet", "use --isolation ring3, or leave it out");
 }
 
 void say(const RunOptions& options, const std::string& line) {
