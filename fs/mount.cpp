@@ -78,7 +78,10 @@ class MountTable {
   private:
     static core::SpinGuard lock() { return core::SpinGuard(lock_, core::SpinGuard::Nested{}); }
     static constinit inline core::Spinlock lock_{core::Rank::kDentry};
-    static inline core::List<Mount, &Mount::hook_> mounts_;
+    // Never destroyed: what is mounted at the end stays mounted.
+    using List = core::List<Mount, &Mount::hook_>;
+    alignas(List) static inline std::byte storage_[sizeof(List)];
+    static inline List& mounts_ = *new (storage_) List;
 };
 
 Mount::Mount(Ref<FileSystem> file_system, Ref<Dentry> root, uint32_t flags)
@@ -146,7 +149,8 @@ Result<void> mount(Ref<FileSystem> file_system, const Path& where, std::string_v
 Result<Path> detached_path(Ref<Inode> inode, std::string_view name) {
     Ref<FileSystem> file_system(&inode->file_system());
     auto dentry = TRY(Dentry::create_detached(std::move(inode), name));
-    return Path{TRY(Mount::create(std::move(file_system), dentry, "none", 0)), dentry};
+    auto mount = TRY(Mount::create(std::move(file_system), dentry, "none", 0));
+    return Path{std::move(mount), std::move(dentry)};
 }
 
 }  // namespace fs

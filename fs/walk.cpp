@@ -74,7 +74,8 @@ Result<Path> Walk::step(std::string_view name) {
             return place_;
         }
     }
-    Path found{place_.mount, TRY(child(*place_.dentry, name))};
+    Ref<Dentry> dentry = TRY(child(*place_.dentry, name));
+    Path found{place_.mount, std::move(dentry)};
     if (found.dentry->is_mount_point()) [[unlikely]] TRY(cross_mounts(found));
     return found;
 }
@@ -131,7 +132,7 @@ Result<bool> Walk::expand(const Path& link) {
     core::String joined;
     TRY(joined.append(text));
     if (!last || trailing_slash_) TRY(joined.append("/"));
-    TRY(joined.append(rest_));
+    if (!last) TRY(joined.append(rest_));
     target_ = std::move(joined);
     link_inode_.reset();
     rest_ = target_;

@@ -25,14 +25,13 @@ class ImageContent final : public tmpfs::ContentSource {
 
     Result<Pfn> frame_in_place(uint64_t index) override {
         uint64_t start = index << core::kPageShift;
+        if (start >= body_.size()) return fail(Errno::kNoData);
         const std::byte* page = body_.data() + start;
         // A whole page that still is as it was. What follows the end of a file in its last block is zero in
         // the image, unless the file was cut.
         uint64_t kept = end();
         bool whole = start + kPageSize <= kept || (kept == size_ && start < kept);
-        if (!whole || start >= body_.size() || !core::is_aligned(reinterpret_cast<uintptr_t>(page), kPageSize) ||
-            (start + kPageSize > body_.size() && !tail_.empty()))
-            return fail(Errno::kNoData);
+        if (!whole || !core::is_aligned(reinterpret_cast<uintptr_t>(page), kPageSize)) return fail(Errno::kNoData);
         return Pfn(mm::to_physical(page));
     }
 
@@ -41,8 +40,9 @@ class ImageContent final : public tmpfs::ContentSource {
         uint64_t start = index << core::kPageShift;
         uint64_t count = start < end() ? std::min<uint64_t>(end() - start, kPageSize) : 0;
         uint64_t from_body = start < body_.size() ? std::min<uint64_t>(count, body_.size() - start) : 0;
-        std::memcpy(page, body_.data() + start, from_body);
-        if (count > from_body) std::memcpy(page + from_body, tail_.data() + (start + from_body - body_.size()), count - from_body);
+        if (from_body > 0) std::memcpy(page, body_.data() + start, from_body);
+        if (count > from_body)
+            std::memcpy(page + from_body, tail_.data() + (start + from_body - body_.size()), count - from_body);
         std::memset(page + count, 0, kPageSize - count);
         return {};
     }
