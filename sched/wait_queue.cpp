@@ -51,8 +51,18 @@ void WaitQueue::wake_nested(uint32_t events, unsigned exclusive_count) {
 void WaitQueue::wake_locked(uint32_t events, unsigned exclusive_count) {
     for (auto it = waiters_.begin(); it != waiters_.end();) {
         Waiter& waiter = *it++;
-        if (waiter.exclusive() && exclusive_count-- == 0) return;
+        if (!waiter.exclusive()) {
+            waiter.wake(events);
+            continue;
+        }
+        if (exclusive_count == 0) return;
+        waiter.declined_ = false;
         waiter.wake(events);
+        if (waiter.declined_ || --exclusive_count > 0) continue;
+        // The next wake-up is for another one: this one may not have run by then.
+        waiters_.erase(waiters_.iterator_to(waiter));
+        waiters_.push_back(waiter);
+        return;
     }
 }
 

@@ -29,9 +29,13 @@ class Waiter {
 
   protected:
     ~Waiter() = default;
+    // From an exclusive waiter's wake(): nobody was woken, let the next one have it.
+    void decline() { declined_ = true; }
 
   private:
+    friend class WaitQueue;
     bool exclusive_;
+    bool declined_ = false;  // under the queue's lock
 };
 
 class WaitQueue {

@@ -80,10 +80,11 @@ class Epoll::Registrar final : public PollRegistrar {
 
 void Epoll::Link::wake(uint32_t happened) {
     uint32_t wanted = item.events.load(std::memory_order_relaxed);
-    if (!(wanted & ~kPrivateBits)) return;
-    if (happened && !(happened & wanted)) return;
+    if (!(wanted & ~kPrivateBits) || (happened && !(happened & wanted))) return decline();
     item.epoll.mark_ready(item);
-    if (!item.epoll.waiters_.empty()) item.epoll.waiters_.wake_nested(kPollIn | kPollRdNorm, 1);
+    // With EPOLLEXCLUSIVE an instance whose threads are all busy lets the next one have the event.
+    if (item.epoll.waiters_.empty()) return decline();
+    item.epoll.waiters_.wake_nested(kPollIn | kPollRdNorm, 1);
 }
 
 Epoll::Epoll() : AnonymousFile(kORdWr, "[eventpoll]") {}
@@ -107,15 +108,40 @@ void Epoll::mark_ready(Item& item) {
     has_ready_.store(true, std::memory_order_release);
 }
 
-// The first ready item, off the list; null if there is none that scan number `scan` has not seen.
-Epoll::Item* Epoll::take_ready(uint32_t scan) {
+// The first ready item that scan number `scan` has not seen, or null. Level-triggered items stay on the list, at its
+// end; the others leave it. `*more` tells whether there is another one to take.
+Epoll::Item* Epoll::take_ready(uint32_t scan, bool* more) {
     core::SpinGuard guard(ready_lock_);
     auto& ready = items_->ready;
+    *more = false;
     if (ready.empty() || ready.front().scan == scan) return nullptr;
     Item& item = ready.front();
-    ready.pop_front();
-    if (ready.empty()) has_ready_.store(false, std::memory_order_relaxed);
+    item.scan = scan;
+    if (item.events.load(std::memory_order_relaxed) & (kEpollEdge | kEpollOneShot)) {
+        ready.pop_front();
+        if (ready.empty()) has_ready_.store(false, std::memory_order_relaxed);
+    } else if (&ready.back() != &item) {
+        ready.splice(ready.end(), ready, ready.begin());
+    }
+    *more = has_ready_.load(std::memory_order_relaxed) && ready.front().scan != scan;
     return &item;
+}
+
+// What of its events an item is ready for. If nothing, it is off the ready list, unless a wake-up put it there since.
+uint32_t Epoll::ready_events(Item& item) {
+    uint32_t wanted = item.events.load(std::memory_order_relaxed);
+    if (!(wanted & ~kPrivateBits)) return 0;
+    uint32_t ready = item.file.poll(nullptr) & wanted;
+    if (ready || !item.ready_hook.is_linked()) return ready;
+    {
+        core::SpinGuard guard(ready_lock_);
+        item.ready_hook.unlink();
+        if (items_->ready.empty()) has_ready_.store(false, std::memory_order_relaxed);
+    }
+    // A wake-up that found it on the list has done nothing: ask once more.
+    ready = item.file.poll(nullptr) & wanted;
+    if (ready && !(wanted & (kEpollEdge | kEpollOneShot))) put_back(item, false);
+    return ready;
 }
 
 void Epoll::put_back(Item& item, bool at_front) {
@@ -247,12 +273,12 @@ Result<size_t> Epoll::collect(UserOut<EpollEvent> events, size_t capacity) {
     uint32_t scan = ++scan_;
     size_t count = 0;
     bool fault = false;
-    while (count < capacity) {
-        Item* item = take_ready(scan);
+    bool more = true;
+    while (count < capacity && more) {
+        Item* item = take_ready(scan, &more);
         if (!item) break;
         uint32_t wanted = item->events.load(std::memory_order_relaxed);
-        if (!(wanted & ~kPrivateBits)) continue;
-        uint32_t ready = item->file.poll(nullptr) & wanted;
+        uint32_t ready = ready_events(*item);
         if (!ready) continue;
         if (!arch::copy_out(events + count, EpollEvent{ready, item->data})) [[unlikely]] {
             put_back(*item, true);
@@ -260,16 +286,11 @@ Result<size_t> Epoll::collect(UserOut<EpollEvent> events, size_t capacity) {
             break;
         }
         count++;
-        if (wanted & kEpollOneShot) {
-            item->events.store(wanted & kPrivateBits, std::memory_order_relaxed);
-        } else if (!(wanted & kEpollEdge)) {
-            item->scan = scan;
-            put_back(*item, false);
-        }
+        if (wanted & kEpollOneShot) item->events.store(wanted & kPrivateBits, std::memory_order_relaxed);
     }
     guard.unlock();
     // What is left may concern another sleeper.
-    if (has_ready_.load(std::memory_order_acquire)) waiters_.wake_one(kPollIn | kPollRdNorm);
+    if (!waiters_.empty() && has_ready_.load(std::memory_order_acquire)) waiters_.wake_one(kPollIn | kPollRdNorm);
     if (fault && count == 0) return fail(Errno::kFault);
     return count;
 }
@@ -296,9 +317,10 @@ Result<size_t> Epoll::wait(UserOut<EpollEvent> events, size_t capacity, Nanoseco
 uint32_t Epoll::poll(PollRegistrar* registrar) {
     if (registrar) registrar->watch(waiters_);
     core::SpinGuard guard(lock_, core::SpinGuard::Nested());
-    while (Item* item = take_ready(++scan_)) {
-        uint32_t wanted = item->events.load(std::memory_order_relaxed);
-        if (!(wanted & ~kPrivateBits) || !(item->file.poll(nullptr) & wanted)) continue;
+    uint32_t scan = ++scan_;
+    bool more;
+    while (Item* item = take_ready(scan, &more)) {
+        if (!ready_events(*item)) continue;
         put_back(*item, true);
         return kPollIn | kPollRdNorm;
     }

@@ -66,7 +66,8 @@ class Epoll final : public AnonymousFile {
     Result<void> add_locked(File& file, int fd, EpollEvent event, Item* item);
     void destroy_item_locked(Item& item);
     void mark_ready(Item& item);
-    Item* take_ready(uint32_t scan);
+    Item* take_ready(uint32_t scan, bool* more);
+    uint32_t ready_events(Item& item);
     void put_back(Item& item, bool at_front);
     Result<size_t> collect(UserOut<EpollEvent> events, size_t capacity);
     bool reaches(const Epoll& target, unsigned depth);

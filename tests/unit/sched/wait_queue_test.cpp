@@ -26,10 +26,29 @@ TEST(WaitQueue, WakesAllOthersAndAsManyExclusiveOnesAsAsked) {
     EXPECT_EQ(log, (std::vector<int>{3, 1}));
     log.clear();
     queue.wake_all();
-    EXPECT_EQ(log, (std::vector<int>{3, 1, 2}));
+    EXPECT_EQ(log, (std::vector<int>{3, 2, 1}));  // who was woken last comes last
     for (Recorder* waiter : {&exclusive1, &exclusive2, &plain}) queue.remove(*waiter);
     queue.remove(plain);  // no effect
     EXPECT_TRUE(queue.empty());
+}
+
+TEST(WaitQueue, DeclinedWakeUpGoesToTheNext) {
+    struct Busy final : sched::Waiter {
+        Busy() : Waiter(true) {}
+        void wake(uint32_t) override { decline(); }
+    };
+    sched::WaitQueue queue;
+    std::vector<int> log;
+    Busy busy;
+    Recorder idle(log, 1, true), other(log, 2, true);
+    queue.add(busy);
+    queue.add(idle);
+    queue.add(other);
+    queue.wake_one();
+    EXPECT_EQ(log, std::vector<int>{1});
+    queue.remove(busy);
+    queue.remove(idle);
+    queue.remove(other);
 }
 
 TEST(WaitQueue, WaitReleasesTheLockAndTakesItAgain) {
