@@ -31,8 +31,6 @@ constexpr T take(Result<T>&& result) {
 }  // namespace core
 
 // Evaluates to the value of `expression` (a Result), or returns its error from the enclosing function.
-// Not within an expression that has already made something that owns: `Path{mount_ref, TRY(...)}` leaks the copy of
-// mount_ref when it returns (GCC manual, "Statement Exprs": temporaries are not destroyed by a jump out).
 #define TRY(expression)                                                              \
     ({                                                                               \
         auto try_result = (expression);                                              \
