@@ -58,7 +58,13 @@ bool signal_first_program(std::string_view name) {
     for (const SignalName& entry : kSignalNames) {
         if (entry.name != name) continue;
         auto first = process::find_process(kFirstProgram);
-        if (first) process::send_signal(*first, process::simple_signal(entry.number));
+        if (!first) return true;
+        process::SignalInfo info = process::simple_signal(entry.number);
+        // The keyboard's signals go to the whole group, as from a terminal: a shell that waits for a child expects
+        // the child to get them too.
+        bool from_keyboard = entry.number == process::kSigInt || entry.number == process::kSigQuit;
+        if (from_keyboard) (void)process::send_to_group(first->process_group, info);
+        else process::send_signal(*first, info);
         return true;
     }
     return false;
