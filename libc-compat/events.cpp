@@ -8,7 +8,7 @@
 #include "fs/events/signalfd.h"
 #include "fs/events/timerfd.h"
 #include "libc-compat/families.h"
-#include "libc-compat/timespec.h"
+#include "libc-compat/user_time.h"
 #include "process/signal.h"
 
 namespace abi {
@@ -60,7 +60,7 @@ Result<size_t> wait_for_events(Context& context, int epfd, UserOut<fs::EpollEven
 }
 
 Nanoseconds deadline_of(int timeout_ms) {
-    return timeout_ms < 0 ? core::kNever : deadline_after(static_cast<Nanoseconds>(timeout_ms) * 1'000'000);
+    return timeout_ms < 0 ? core::kNever : poll_deadline(static_cast<Nanoseconds>(timeout_ms) * 1'000'000);
 }
 
 Result<size_t> sys_epoll_wait(Context& context, int epfd, UserOut<fs::EpollEvent> events, int capacity, int timeout_ms) {
@@ -83,7 +83,7 @@ Result<size_t> sys_epoll_pwait(Context& context, int epfd, UserOut<fs::EpollEven
 Result<size_t> sys_epoll_pwait2(Context& context, int epfd, UserOut<fs::EpollEvent> events, int capacity,
                                 UserIn<UserTimespec> timeout, UserIn<process::SignalSet> mask, size_t mask_size) {
     Nanoseconds deadline = core::kNever;
-    if (!timeout.is_null()) deadline = deadline_after(TRY(to_nanoseconds(TRY(arch::copy_in(timeout)))));
+    if (!timeout.is_null()) deadline = poll_deadline(TRY(read_timespec(timeout)));
     TRY(apply_mask(context, mask, mask_size));
     return wait_for_events(context, epfd, events, capacity, deadline);
 }

@@ -2,7 +2,7 @@
 #include "arch/x86_64/user_copy.h"
 #include "fs/events/poll_set.h"
 #include "libc-compat/families.h"
-#include "libc-compat/timespec.h"
+#include "libc-compat/user_time.h"
 #include "process/signal.h"
 
 namespace abi {
@@ -77,7 +77,7 @@ Result<int64_t> resume_poll(process::Thread& thread, process::RestartBlock& bloc
 
 Result<size_t> sys_poll(Context& context, UserOut<PollFd> fds, uint32_t count, int timeout_ms) {
     Nanoseconds deadline =
-        timeout_ms < 0 ? core::kNever : deadline_after(static_cast<Nanoseconds>(timeout_ms) * 1'000'000);
+        timeout_ms < 0 ? core::kNever : poll_deadline(static_cast<Nanoseconds>(timeout_ms) * 1'000'000);
     auto result = poll_until(context.thread, fds, count, deadline);
     if (!result && result.error() == Errno::kIntr) {
         context.thread.restart = {&resume_poll, {fds.address().value(), count, deadline}};
@@ -109,7 +109,7 @@ Result<size_t> finish(Result<size_t> result, UserOut<Time> user_timeout, Nanosec
 
 Result<Nanoseconds> read_deadline(UserIn<UserTimespec> timeout) {
     if (timeout.is_null()) return core::kNever;
-    return deadline_after(TRY(to_nanoseconds(TRY(arch::copy_in(timeout)))));
+    return poll_deadline(TRY(read_timespec(timeout)));
 }
 
 Result<size_t> sys_ppoll(Context& context, UserOut<PollFd> fds, uint32_t count, UserOut<UserTimespec> timeout,
@@ -197,14 +197,11 @@ Result<size_t> sys_select(Context& context, int count, UserOut<uint64_t> read_se
     Nanoseconds deadline = core::kNever;
     if (!timeout.is_null()) {
         auto time = TRY(arch::copy_in(UserIn<UserTimeval>(timeout)));
-        deadline = deadline_after(TRY(to_nanoseconds(
+        deadline = poll_deadline(TRY(to_nanoseconds(
             {time.seconds + time.microseconds / 1'000'000, time.microseconds % 1'000'000 * 1000})));
     }
     auto result = select_until(context, count, {read_set, write_set, except_set}, deadline);
-    auto to_timeval = +[](Nanoseconds left) {
-        return UserTimeval{static_cast<int64_t>(left / 1'000'000'000), static_cast<int64_t>(left % 1'000'000'000 / 1000)};
-    };
-    return finish(std::move(result), timeout, deadline, to_timeval);
+    return finish(std::move(result), timeout, deadline, &to_timeval);
 }
 
 struct PselectMask {
