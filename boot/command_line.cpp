@@ -184,6 +184,7 @@ Result<bool> apply(std::string_view key, std::string_view value, Options& option
         options.trace_system_calls = value == "syscalls";
         return value == "syscalls";
     }
+    if (key == "weaken") return true;  // parse_early()
     // QEMU's microvm describes its devices so; drivers/virtio reads them from the whole line.
     if (key == "virtio_mmio.device") return true;
     known = false;
@@ -198,6 +199,7 @@ EarlyOptions parse_early(std::string_view command_line) {
         if (word == "--") break;
         if (word.starts_with("log=")) parse_level(word.substr(4), early.log_level);
         if (word.starts_with("tsc_khz=")) parse_number(word.substr(8), early.tsc_khz, 100'000'000);
+        if (word.starts_with("weaken=")) early.weaken = word.substr(7);
     }
     return early;
 }

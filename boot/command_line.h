@@ -23,10 +23,12 @@ struct Options {
     core::Vector<core::String> arguments;  // the first program's argv
 };
 
-// Only the keys that are needed before memory can be allocated: log level and TSC frequency.
+// Only the keys that are needed before memory can be allocated: log level, TSC frequency, and the defences that are
+// switched off (core/weakness.h).
 struct EarlyOptions {
     core::klog::Level log_level = core::klog::Level::kWarn;
     uint64_t tsc_khz = 0;
+    std::string_view weaken;
 };
 EarlyOptions parse_early(std::string_view command_line);
 

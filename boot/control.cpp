@@ -16,7 +16,6 @@ namespace boot {
 
 namespace {
 
-constexpr int kFailureStatus = 125;
 constexpr process::Pid kFirstProgram = 1;
 
 struct SignalName {
@@ -158,7 +157,7 @@ void report_exit_and_power_off(int status) {
     for (std::string_view name : {"isounik.stdout", "isounik.stderr", "isounik.tty"}) {
         if (drivers::Port* port = drivers::find_port(name)) drain(*port);
     }
-    if (status < 0 || status > 255) status = kFailureStatus;
+    if (status < 0 || status > 255) status = kMachineFailed;
     char line[16];
     say(klog::format(line, sizeof line, "exit {}\n", status));
     if (drivers::Port* port = control_port()) drain(*port);

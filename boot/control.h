@@ -11,6 +11,9 @@ void start_control();
 // Says `ready`; for net::set_first_listen_hook().
 void report_ready();
 
+// The exit status of a machine that failed by itself.
+inline constexpr int kMachineFailed = 125;
+
 // Waits until the host has taken all output of the standard streams and the terminal, says `exit STATUS` (0 to 255)
 // and powers the machine off. From a kernel thread or the exit path of the first program: it sleeps.
 [[noreturn]] void report_exit_and_power_off(int status);

@@ -25,8 +25,6 @@ namespace boot {
 
 namespace {
 
-constexpr int kMachineFailed = 125;
-
 // Everything below runs once, on the boot thread; a failure ends the machine with a line that names the step.
 template <typename T>
 T must(Result<T> result, std::string_view step) {

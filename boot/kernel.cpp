@@ -9,6 +9,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/shootdown.h"
 #include "boot/command_line.h"
+#include "boot/control.h"
 #include "boot/first_program.h"
 #include "boot/page_tables.h"
 #include "boot/processors.h"
@@ -16,6 +17,7 @@
 #include "core/log.h"
 #include "core/panic.h"
 #include "core/random.h"
+#include "core/weakness.h"
 #include "drivers/devices.h"
 #include "drivers/kvmclock.h"
 #include "drivers/rtc.h"
@@ -33,6 +35,7 @@ extern "C" void (*const init_array_start[])();
 extern "C" void (*const init_array_end[])();
 
 StartInfo start_info;
+bool refused = false;  // the command line asks for what this kernel must not do
 
 // What the kernel's instructions and layout rely on; a machine without it is told what it lacks.
 void require_processor_features() {
@@ -71,6 +74,7 @@ void bring_up(void*) {
     if (auto wall = drivers::kvmclock_wall_time()) sched::set_realtime(*wall);
     else if (auto seconds = drivers::read_rtc()) sched::set_realtime(*seconds * 1'000'000'000);
     else klog::warn("no usable real-time clock: the date starts at 1970-01-01");
+    if (refused) report_exit_and_power_off(kMachineFailed);
     auto image = static_cast<const std::byte*>(mm::to_pointer(start_info.image.start));
     start_first_program(*options, {image, start_info.image.end - start_info.image.start});
     const mm::MemoryStatistics memory = mm::memory_statistics();
@@ -90,6 +94,7 @@ void boot_main(uint64_t start_info_address) {
     start_info = read_start_info(start_info_address);
     EarlyOptions early = parse_early(start_info.command_line);
     core::klog::set_level(early.log_level);
+    refused = !early.weaken.empty() && !core::weaken(early.weaken);
     require_processor_features();
 
     build_kernel_tables(start_info.ram_end);

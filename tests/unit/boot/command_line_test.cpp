@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/weakness.h"
+
 namespace {
 
 std::vector<std::string> log_lines;
@@ -84,6 +86,19 @@ TEST(CommandLine, EarlyOptionsStopAtTheProgram) {
     auto early = boot::parse_early("tsc_khz=1000000 log=info -- tsc_khz=5 log=error");
     EXPECT_EQ(early.tsc_khz, 1000000u);
     EXPECT_EQ(early.log_level, core::klog::Level::kInfo);
+    EXPECT_TRUE(early.weaken.empty());
+    EXPECT_EQ(boot::parse_early("weaken=kernel-key,ist-wipe -- weaken=x").weaken, "kernel-key,ist-wipe");
+}
+
+TEST(CommandLine, DefencesCannotBeSwitchedOffInAReleaseKernel) {
+    log_lines.clear();
+    core::klog::set_sink(keep);
+    auto result = core::weaken("kernel-key");
+    core::klog::set_sink(nullptr);
+    ASSERT_FALSE(result);
+    ASSERT_EQ(log_lines.size(), 1u);
+    EXPECT_NE(log_lines[0].find("refused"), std::string::npos);
+    static_assert(!core::weakened(core::Weakness::kKernelKey));
 }
 
 }  // namespace
