@@ -13,6 +13,7 @@
 #include "fs/tty/tty_devices.h"
 #include "libc-compat/trace.h"
 #include "libc-compat/vdso_map.h"
+#include "mpk/table_audit.h"
 #include "net/stack.h"
 #include "process/exit.h"
 #include "process/first_program.h"
@@ -140,6 +141,7 @@ mm::Model choose_model(const Options& options) {
 
 // wait4(2)'s status as a shell shows it.
 void first_program_ended(int wait_status) {
+    mpk::audit_loaded_table(mm::Model::kConfined);  // the kernel's own: U/S = 0 as for programs in ring 3
     int signal = wait_status & 0x7f;
     report_exit_and_power_off(signal ? 128 + signal : wait_status >> 8 & 0xff);
 }

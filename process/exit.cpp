@@ -5,6 +5,7 @@
 #include "arch/x86_64/user_copy.h"
 #include "core/log.h"
 #include "fs/process_host.h"
+#include "mpk/table_audit.h"
 #include "process/clone.h"
 #include "process/futex.h"
 #include "process/signal_state.h"
@@ -46,6 +47,7 @@ void release_resources(Thread& thread, bool last) {
     files.reset();
     if (executable) executable->inode().end_execution();
     thread.address_space.reset();
+    if (last) mpk::audit_loaded_table(space->model());
     space->deactivate();
     process_space.reset();
     space.reset();

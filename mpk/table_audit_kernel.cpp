@@ -1,0 +1,78 @@
+#include "mpk/table_audit.h"
+
+#if defined(ISOUNIK_KERNEL_DEBUG)
+
+#include "arch/x86_64/asm_layout.h"
+#include "arch/x86_64/processor.h"
+#include "core/log.h"
+#include "core/panic.h"
+#include "mm/frames.h"
+#include "mpk/table_checker.h"
+
+namespace mpk {
+
+namespace {
+
+extern "C" const char stubs_page_count[];  // boot/kernel.ld
+
+// What slot 510 holds, said a second time: mpk/exposed_slot.cpp builds it.
+class ExposedList {
+  public:
+    ExposedList() {
+        add(EXPOSED_GATE, false, true);
+        auto stubs = reinterpret_cast<uint64_t>(stubs_page_count);
+        for (uint64_t i = 0; i < stubs; i++) add(EXPOSED_STUBS + i * core::kPageSize, false, true);
+        add(EXPOSED_IDT, false, false);
+        add(EXPOSED_GDT, false, false);
+        add(EXPOSED_SCRATCH, true, false);
+        for (uint64_t stack : {EXPOSED_IST1, EXPOSED_IST_NMI, EXPOSED_IST_DF, EXPOSED_IST_MC, EXPOSED_IST_DB}) {
+            add(stack, true, false);
+        }
+    }
+    std::span<const ExposedPage> pages() const { return {pages_, count_}; }
+
+  private:
+    void add(uint64_t offset, bool writable, bool executable) {
+        ASSERT(count_ < std::size(pages_));
+        pages_[count_++] = {offset, writable, executable};
+    }
+    ExposedPage pages_[32];
+    size_t count_ = 0;
+};
+
+// The first tables lie in the kernel's image, all others in frames of their own state.
+const arch::PageTable* read_table(void*, core::Pfn frame) {
+    if (!mm::is_ram(frame)) return nullptr;
+    auto state = mm::frame_of(frame).state;
+    bool table = state == mm::Frame::State::kPageTable || state == mm::Frame::State::kReserved;
+    return table ? mm::to_pointer<arch::PageTable>(frame) : nullptr;
+}
+
+bool is_program_frame(void*, core::Pfn frame) {
+    if (!mm::is_ram(frame)) return false;
+    auto state = mm::frame_of(frame).state;
+    return state == mm::Frame::State::kAnonymous || state == mm::Frame::State::kFile ||
+           state == mm::Frame::State::kReserved;
+}
+
+}  // namespace
+
+void audit_loaded_table(arch::Model model) {
+    const ExposedList exposed;
+    CheckedTable table{
+        .top = core::Pfn(core::PhysAddr(arch::processor().loaded_top_table)),
+        .model = model,
+        .exposed = exposed.pages(),
+        .read = read_table,
+        .is_program_frame = is_program_frame,
+    };
+    unsigned found = check_table(table, [](void*, const Finding& finding) {
+        klog::error("page tables: {}: address 0x{:x}, level {}, entry 0x{:x}", name_of(finding.violation),
+                    finding.address, finding.level, finding.entry.raw());
+    });
+    if (found != 0) PANIC("the page tables break the rules of isolation");
+}
+
+}  // namespace mpk
+
+#endif
