@@ -10,6 +10,7 @@ struct Places {
     std::filesystem::path build;
 
     std::filesystem::path kernel() const { return build / "kernel" / "isounik.elf"; }
+    std::filesystem::path profiler() const { return build / "tools" / "isounik-profile.so"; }
     std::filesystem::path cache() const { return build / "cache"; }
     std::filesystem::path recipes() const { return source / "apps"; }
 

@@ -10,8 +10,10 @@
 #include "machine/acceleration.h"
 #include "machine/kernel_command_line.h"
 #include "machine/machine_run.h"
+#include "profile/profile.h"
 #include "support/failure.h"
 #include "support/files.h"
+#include "support/strings.h"
 
 namespace tool {
 
@@ -139,7 +141,15 @@ int run_command(const RunOptions& options, const Places& places) {
     }
     check_memory(fs::file_size(machine.image), machine.memory_bytes);
 
-    if (!options.icount) {
+    std::optional<Profile> profile;
+    if (!options.profile.empty()) {
+        if (options.acceleration == "kvm")
+            throw Failure("--profile counts instructions under emulation only", "leave --accel kvm out");
+        profile.emplace(options.profile, places.profiler());
+        const std::vector<std::string> arguments = profile->qemu_arguments();
+        machine.extra_arguments.insert(machine.extra_arguments.end(), arguments.begin(), arguments.end());
+        machine.acceleration = Acceleration::TcgOneThread;
+    } else if (!options.icount) {
         AccelerationChoice choice = choose_acceleration(options.acceleration);
         machine.acceleration = choice.kind;
         say(options, choice.kind == Acceleration::Kvm ? "running on KVM: " + choice.reason
@@ -153,7 +163,10 @@ int run_command(const RunOptions& options, const Places& places) {
     if (options.gdb)
         say(options, "waiting for gdb: gdb " + machine.kernel.string() + " -ex 'target remote 127.0.0.1:" +
                          std::to_string(kGdbPort) + "'");
-    return run_machine(std::move(run));
+    const fs::path used_kernel = machine.kernel;
+    const int status = run_machine(std::move(run));
+    if (profile && !options.dry_run) profile->write(root, used_kernel, join(kernel.program, " "));
+    return status;
 }
 
 int image_command(const RunOptions& options, const std::filesystem::path& output, const Places& places) {

@@ -61,6 +61,10 @@ void add_run_options(CLI::App& app, RunOptions& options) {
                  "Example: isounik run --icount shell -- true");
     app.add_flag("--gdb", options.gdb,
                  "Wait for gdb before the first instruction; `isounik gdb` starts both. Example: isounik run --gdb nginx");
+    app.add_option("--profile", options.profile,
+                   "Count each function's instructions under emulation; write a flame graph, and a table beside it.\n"
+                   "Example: isounik run --profile nginx.svg nginx")
+        ->type_name("FILE.svg");
     app.add_option("--log", options.log_file,
                    "Write the kernel's log to a file instead of stderr. Example: --log kernel.log")
         ->type_name("FILE");

@@ -33,6 +33,7 @@ struct RunOptions {
     std::string network = "user";
     bool icount = false;
     bool gdb = false;
+    std::string profile;
     std::string log_file;
     std::string log_level;
     std::string trace;

@@ -6,7 +6,7 @@
 
 namespace tool {
 
-enum class Acceleration { Kvm, Tcg };
+enum class Acceleration { Kvm, Tcg, TcgOneThread };  // TcgOneThread: the processors take turns
 
 struct AccelerationChoice {
     Acceleration kind = Acceleration::Tcg;

@@ -43,6 +43,8 @@ std::vector<std::string> qemu_command(const MachineConfig& config) {
         add({"-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu", "max"});
     } else if (config.acceleration == Acceleration::Kvm) {
         add({"-accel", "kvm", "-cpu", "host"});
+    } else if (config.acceleration == Acceleration::TcgOneThread) {
+        add({"-accel", "tcg,thread=single", "-cpu", "max"});
     } else {
         add({"-accel", "tcg,thread=multi", "-cpu", "max"});
     }
