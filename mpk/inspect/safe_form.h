@@ -55,9 +55,11 @@ struct MemoryOperand {
 // Without the segment's base. `next` is the address behind the instruction.
 uint64_t effective_address(const MemoryOperand& operand, const Registers& registers, uint64_t next);
 
+inline constexpr uint8_t kAlways = 16;
+
 enum class Action : uint8_t {
     kStep,          // execute `bytes`, then continue behind the site
-    kJump,          // jmp rel; condition 16: always, else Jcc's condition code
+    kJump,          // jmp rel; `condition` is Jcc's condition code, or kAlways
     kLoop,          // loopne, loope, loop, jrcxz; condition is the opcode's low two bits
     kCall,          // call rel
     kJumpIndirect,  // jmp through `memory`, or `target` if that is a register

@@ -2,10 +2,13 @@
 #
 # Include after the project has C enabled. The caller adds compile options: the kernel its flags, the host tests
 # sanitizers. The port's headers (net/lwip/include) decide what is built in.
+#
+# Debian's patches are not applied: of bookworm's series, patch9350 and patch9807 extend the sequential API, cmake
+# and port build a shared library, and CVE-2020-8597 is in PPP; none of that is compiled here.
 set(ISOUNIK_LWIP_DIR ${CMAKE_BINARY_DIR}/third_party/lwip)
 if(NOT EXISTS ${ISOUNIK_LWIP_DIR}/.complete)
     message(STATUS "Fetching the source package of lwIP")
-    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/net/lwip/fetch ${CMAKE_BINARY_DIR}/third_party
+    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/fetch_source ${CMAKE_BINARY_DIR}/third_party lwip src/core/tcp.c
         RESULT_VARIABLE status)
     if(NOT status EQUAL 0)
         message(FATAL_ERROR "lwIP could not be fetched (see above)")
