@@ -8,11 +8,13 @@
 #include "drivers/devices.h"
 #include "drivers/port_file.h"
 #include "fs/device.h"
+#include "fs/erofs/image.h"
 #include "fs/path.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "fs/tty/tty_devices.h"
 #include "libc-compat/trace.h"
 #include "libc-compat/vdso_map.h"
+#include "mpk/inspect/code_table.h"
 #include "mpk/table_audit.h"
 #include "net/stack.h"
 #include "process/exit.h"
@@ -146,6 +148,14 @@ void first_program_ended(int wait_status) {
     report_exit_and_power_off(signal ? 128 + signal : wait_status >> 8 & 0xff);
 }
 
+// The maps of the image's code, that the tool has put behind it (docs/boot-protocol.md).
+void use_code_table(std::span<const std::byte> image) {
+    const char* problem = nullptr;
+    auto table = mpk::inspect::CodeTable::open(fs::erofs::behind_image(image), &problem);
+    if (table) mpk::inspect::set_boot_code_table(*table);
+    else if (problem) klog::warn("the boot image's table of code is {}: code is inspected when it is first run", problem);
+}
+
 }  // namespace
 
 void start_first_program(Options& options, std::span<const std::byte> image) {
@@ -167,6 +177,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
     process::set_first_process_ended(first_program_ended);
     fs::register_standard_devices();
     fs::Path root = must(fs::make_boot_root(image), "mounting the boot image");
+    use_code_table(image);
     mount_system_directories(root);
     if (drivers::Port* port = drivers::find_port("isounik.tty")) {
         must(drivers::start_console(*port), "making the console");

@@ -63,6 +63,14 @@ bool known_type(uint16_t mode) {
 
 }  // namespace
 
+std::span<const std::byte> behind_image(std::span<const std::byte> bytes) {
+    if (bytes.size() < kPageSize) return {};
+    auto super = read_as<SuperBlock>(bytes, kSuperBlockOffset);
+    uint64_t end = uint64_t{super.blocks} * kPageSize;
+    if (super.magic != kMagic || end > bytes.size()) return {};
+    return bytes.subspan(end);
+}
+
 Result<Image> Image::open(std::span<const std::byte> bytes) {
     if (bytes.size() < kPageSize) return broken_image("shorter than its super block");
     auto super = read_as<SuperBlock>(bytes, kSuperBlockOffset);

@@ -23,6 +23,9 @@ struct ImageInode {
     std::span<const std::byte> body, tail;
 };
 
+// What stands behind the last block of the image that `bytes` begin with; empty if there is nothing, or no image.
+std::span<const std::byte> behind_image(std::span<const std::byte> bytes);
+
 class Image {
   public:
     // The memory stays and does not change. EINVAL.

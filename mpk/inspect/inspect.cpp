@@ -121,7 +121,8 @@ Result<void> Inspector::decode_function(uint64_t begin, uint64_t end) {
     }
     for (uint64_t undo = begin; undo < at; undo++) region.boundaries.remove(undo);
     while (result_.sites_.size() > sites) result_.sites_.pop_back();
-    return pending_.push_back(begin);
+    TRY(pending_.push_back(begin));
+    return {};
 }
 
 Result<void> Inspector::note(Region& region, const Segment& segment, uint64_t offset, const Instruction& instruction) {
@@ -228,7 +229,10 @@ Result<void> Inspector::resolve(uint64_t offset, SequenceMatch match) {
         return {};
     }));
     if (removed) return {};
-    if (!in_code) return result_.residuals_.push_back({offset, match.sequence});
+    if (!in_code) {
+        TRY(result_.residuals_.push_back({offset, match.sequence}));
+        return {};
+    }
     if (best_cost == ~0u) return refusal_("a forbidden sequence is part of an instruction that cannot be moved", offset);
     // Sequences come in ascending order, so the new site belongs near the end of those of its kind.
     auto place = std::ranges::upper_bound(result_.sites_, best.offset(), {}, &Site::offset);

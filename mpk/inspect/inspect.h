@@ -25,8 +25,8 @@ class Reader {
     virtual uint64_t size() const = 0;
     // Fills `to` with the bytes at `offset`, all of which lie inside of the file. EIO or what reading can give.
     virtual Result<void> read(uint64_t offset, std::span<std::byte> to) const = 0;
-    // The bytes themselves, if they lie together in memory and stay there; else nothing, and they are read.
-    virtual std::span<const std::byte> view(uint64_t offset, uint64_t size) const { return {}; }
+    // The `size` bytes at `offset` themselves, if they lie together in memory and stay there; else nothing, and they are read.
+    virtual std::span<const std::byte> view(uint64_t, uint64_t) const { return {}; }
 
   protected:
     ~Reader() = default;

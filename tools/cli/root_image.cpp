@@ -5,6 +5,7 @@
 #include "debian/deb_archive.h"
 #include "image/boot_image.h"
 #include "image/directory_source.h"
+#include "mpk/inspect/code_table.h"
 #include "recipe/recipe_root.h"
 #include "support/failure.h"
 #include "support/files.h"
@@ -16,7 +17,7 @@ namespace tool {
 namespace {
 
 /// Part of every key: raise it when the same input gives another image.
-constexpr uint64_t kImageVersion = 2;
+constexpr uint64_t kImageVersion = 3;
 
 std::string manifest_text(const std::vector<TakenPackage>& packages) {
     nlohmann::ordered_json manifest = {{"packages", nlohmann::ordered_json::array()}};
@@ -51,6 +52,7 @@ std::optional<Recipe> chosen_recipe(const RunOptions& options, const Places& pla
 fs::path prepare_image(const RunOptions& options, const std::optional<Recipe>& recipe, const Places& places) {
     ContentHash hash;
     hash.add_number(kImageVersion);
+    hash.add_number(mpk::inspect::kTableVersion);
     if (recipe) hash_recipe(hash, *recipe);
     if (!options.rootfs.empty()) hash_directory(hash, options.rootfs);
     for (const std::string& package : options.packages) hash.add(package);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "image/erofs_writer.h"
+#include "inspect/file_code.h"
 #include "support/files.h"
 
 namespace tool {
@@ -25,7 +26,7 @@ fs::path ImageCache::get(const std::string& key, const std::function<void(Tree&)
     make(tree);
     fs::path unfinished = image;
     unfinished += ".new";
-    write_erofs(tree, unfinished);
+    append_code_table(unfinished, write_erofs(tree, unfinished).files, folder_.parent_path() / "code");
     fs::rename(unfinished, image);
     remove_old_images(image);
     return image;

@@ -14,8 +14,8 @@ class ImageCache {
   public:
     explicit ImageCache(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-    /// The image of `key`; if there is none, `make` fills the tree that is then written. A second tool that wants
-    /// the same waits. The images used longest ago are removed.
+    /// The image of `key`, with the table of its code behind it; if there is none, `make` fills the tree that is then
+    /// written. A second tool that wants the same waits. The images used longest ago are removed.
     std::filesystem::path get(const std::string& key, const std::function<void(Tree&)>& make);
 
   private:

@@ -92,7 +92,12 @@ class Writer {
         write_data();
         out_.close();
         if (!out_) throw system_failure("cannot write the image " + path_.string());
-        return {.bytes = total_blocks_ * kBlockSize, .inodes = plans_.size()};
+        ImageSummary summary = {.bytes = total_blocks_ * kBlockSize, .inodes = plans_.size(), .files = {}};
+        for (const Plan& plan : plans_) {
+            if (plan.node->type == NodeType::Regular && plan.size > 0)
+                summary.files.push_back({plan.nid(), plan.first_block * kBlockSize, plan.size});
+        }
+        return summary;
     }
 
   private:

@@ -3,14 +3,23 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "image/tree.h"
 
 namespace tool {
 
+/// Where a regular file lies in an image.
+struct ImageFile {
+    uint64_t inode = 0;  // its number (nid)
+    uint64_t offset = 0;
+    uint64_t size = 0;
+};
+
 struct ImageSummary {
     uint64_t bytes = 0;
     uint64_t inodes = 0;
+    std::vector<ImageFile> files;  // regular ones that are not empty
 };
 
 /// Writes `tree` to `path`. The same tree gives the same bytes. Regular files lie on whole blocks, so that the
