@@ -1,5 +1,6 @@
-// ChaCha20 (RFC 8439, 2.3) with fast key erasure: each request makes one block stream whose first 32 bytes
-// become the next key, so that what was given out cannot be recomputed later.
+// ChaCha20 (RFC 8439, 2.3) with fast key erasure: the first 32 bytes of each stream become the next key, so that what
+// was given out cannot be recomputed later. Small requests share a stream that is made ahead and erased as it goes out;
+// a large one gets a stream of its own.
 #include "core/random.h"
 
 #include <bit>
@@ -11,9 +12,13 @@ namespace core {
 
 namespace {
 
+constexpr size_t kBlockSize = 64, kKeySize = 32;
+
 struct Generator {
     uint32_t key[8] = {};
     uint64_t nonce = 0;
+    std::byte ready[4 * kBlockSize - kKeySize];
+    size_t left = 0;  // the last `left` bytes of `ready` were not given out yet
 };
 
 Spinlock generator_lock{Rank::kLog};
@@ -45,10 +50,37 @@ void chacha20_block(const uint32_t key[8], uint32_t counter, uint64_t nonce, uin
     for (int i = 0; i < 16; i++) out[i] = s[i] + initial[i];
 }
 
+void refill_locked() {
+    alignas(uint32_t) std::byte stream[kKeySize + sizeof(generator.ready)];
+    for (uint32_t i = 0; i < sizeof(stream) / kBlockSize; i++) {
+        uint32_t block[16];
+        chacha20_block(generator.key, i, generator.nonce, block);
+        std::memcpy(stream + i * kBlockSize, block, kBlockSize);
+    }
+    generator.nonce++;
+    std::memcpy(generator.key, stream, kKeySize);
+    std::memcpy(generator.ready, stream + kKeySize, sizeof(generator.ready));
+    generator.left = sizeof(generator.ready);
+}
+
+void fill_from_ready(std::span<std::byte> destination) {
+    SpinGuard guard(generator_lock);
+    while (!destination.empty()) {
+        if (generator.left == 0) refill_locked();
+        size_t count = destination.size() < generator.left ? destination.size() : generator.left;
+        std::byte* from = generator.ready + sizeof(generator.ready) - generator.left;
+        std::memcpy(destination.data(), from, count);
+        std::memset(from, 0, count);
+        generator.left -= count;
+        destination = destination.subspan(count);
+    }
+}
+
 }  // namespace
 
 void seed_random(std::span<const std::byte> entropy) {
     SpinGuard guard(generator_lock);
+    generator.left = 0;  // what was made before knows nothing of this
     // Absorb: XOR into the key, then mix by one block.
     auto key_bytes = reinterpret_cast<std::byte*>(generator.key);
     uint32_t block[16];
@@ -62,6 +94,7 @@ void seed_random(std::span<const std::byte> entropy) {
 }
 
 void fill_random(std::span<std::byte> destination) {
+    if (destination.size() <= kBlockSize) return fill_from_ready(destination);
     uint32_t key[8];
     uint64_t nonce;
     {

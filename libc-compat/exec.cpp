@@ -1,18 +1,15 @@
 // execve(2), execveat(2).
 #include <cstring>
 
-#include "arch/x86_64/user_copy.h"
 #include "core/log.h"
 #include "libc-compat/families.h"
+#include "libc-compat/file_arguments.h"
 #include "libc-compat/syscall.h"
 #include "process/exec.h"
 
 namespace abi {
 
 namespace {
-
-constexpr size_t kPathMax = 4096;
-constexpr int kAtFdCwd = -100, kAtEmptyPath = 0x1000, kAtSymlinkNoFollow = 0x100;
 
 // One string of the program, of any allowed length, in pieces.
 Result<void> add_user_string(process::StringBlock& block, UserAddr address) {
@@ -51,24 +48,22 @@ Result<void> execute(Context& context, process::ProgramRequest& request, UserIn<
 
 Result<void> sys_execve(Context& context, UserIn<char> path, UserIn<uint64_t> arguments,
                         UserIn<uint64_t> environment) {
-    core::Vector<char> name;
-    TRY(name.resize(kPathMax));
-    size_t length = TRY(arch::copy_in_string(name.data(), path.address(), kPathMax));
-    if (length == 0) return fail(Errno::kNoEnt);
+    HeapPath buffer;
+    std::string_view name = TRY(buffer.read(path));
+    if (name.empty()) return fail(Errno::kNoEnt);
     process::ProgramRequest request;
-    request.path = request.display_name = {name.data(), length};
+    request.path = request.display_name = name;
     return execute(context, request, arguments, environment);
 }
 
 Result<void> sys_execveat(Context& context, int directory, UserIn<char> path, UserIn<uint64_t> arguments,
-                          UserIn<uint64_t> environment, int flags) {
+                          UserIn<uint64_t> environment, uint32_t flags) {
     if (flags & ~(kAtEmptyPath | kAtSymlinkNoFollow)) return fail(Errno::kInval);
-    core::Vector<char> name;
-    TRY(name.resize(kPathMax));
-    size_t length = TRY(arch::copy_in_string(name.data(), path.address(), kPathMax));
-    if (length == 0 && !(flags & kAtEmptyPath)) return fail(Errno::kNoEnt);
+    HeapPath buffer;
+    std::string_view name = TRY(buffer.read(path));
+    if (name.empty() && !(flags & kAtEmptyPath)) return fail(Errno::kNoEnt);
     process::ProgramRequest request;
-    request.path = request.display_name = {name.data(), length};
+    request.path = request.display_name = name;
     request.empty_path = flags & kAtEmptyPath;
     request.follow = !(flags & kAtSymlinkNoFollow);
     core::Vector<char> display;
@@ -76,7 +71,7 @@ Result<void> sys_execveat(Context& context, int directory, UserIn<char> path, Us
         request.start = TRY(context.files().get_any(directory));
         TRY(display.resize(kPathMax + 32));
         request.display_name = core::klog::format(display.data(), display.size(), "/dev/fd/{}{}{}", directory,
-                                                  length ? "/" : "", request.path);
+                                                  name.empty() ? "" : "/", name);
         request.name_goes_away = TRY(context.files().close_on_exec(directory)) == fs::CloseOnExec::kYes;
     }
     return execute(context, request, arguments, environment);

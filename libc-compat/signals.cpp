@@ -21,31 +21,40 @@ Result<void> check_set_size(size_t size) {
     return {};
 }
 
+// The guard is released.
+void discard(Process& process, int signal, core::SpinGuard& guard) {
+    PendingSignals::EntryList dropped;
+    drop_pending_locked(process, SignalSet::of(signal), dropped);
+    guard.unlock();
+    free_entries(dropped);
+}
+
+// posix_spawn(3) calls this twice for each signal: nothing is done that is not needed.
 Result<void> sys_rt_sigaction(Context& context, int signal, UserIn<SignalAction> action,
                               UserOut<SignalAction> old_action, size_t set_size) {
     constexpr uint64_t kKnownFlags = kSaNoCldStop | kSaNoCldWait | kSaSigInfo | kSaRestorer | kSaOnStack |
                                      kSaRestart | kSaNoDefer | kSaResetHand;
     TRY(check_set_size(set_size));
     SignalAction wanted;
-    if (!action.is_null()) wanted = TRY(arch::copy_in(action));
+    if (!action.is_null()) TRY(arch::copy_in(&wanted, action.address(), sizeof(wanted)));
     if (!is_signal(signal) || (!action.is_null() && kUnblockable.has(signal))) return fail(Errno::kInval);
     Process& process = context.process();
     SignalAction old;
-    PendingSignals::EntryList dropped;
     {
         core::SpinGuard guard(process.signal_lock);
-        old = process.actions[signal];
+        if (!old_action.is_null()) old = process.actions[signal];
         if (!action.is_null()) {
             wanted.mask = wanted.mask & ~kUnblockable;
             wanted.flags &= kKnownFlags;
-            process.actions[signal] = wanted;
+            process.actions.set(signal, wanted);
             // POSIX: ignoring a signal discards it, blocked or not.
-            if (ignored_locked(process, signal)) drop_pending_locked(process, SignalSet::of(signal), dropped);
+            bool may_be_pending = process.thread_count > 1 ||
+                                  (process.pending.set() | context.thread.pending.set()).has(signal);
+            if (may_be_pending && ignored_locked(process, signal)) discard(process, signal, guard);
         }
     }
-    free_entries(dropped);
     if (old_action.is_null()) return {};
-    return arch::copy_out(old_action, old);
+    return arch::copy_out(old_action.address(), &old, sizeof(old));
 }
 
 Result<void> sys_rt_sigprocmask(Context& context, int how, UserIn<SignalSet> set, UserOut<SignalSet> old_set,

@@ -25,26 +25,37 @@ Result<std::byte*> writable_page(uint64_t index) {
     return static_cast<std::byte*>(mm::to_pointer(page));
 }
 
+// The image, and the data page directly below it, which is what the image's code expects.
 Result<UserAddr> map_vdso(mm::AddressSpace& space) {
-    mm::MapRequest request;
-    request.size = kPageSize + image_size;
-    UserAddr start = TRY(space.map(request));  // room for both
-    request.address = start;
-    request.size = kPageSize;
-    request.placement = mm::Placement::kFixed;
-    request.object = pages;
-    request.sharing = mm::Sharing::kShared;
-    request.protection = {.read = true};
-    request.max_protection = {.read = true};
-    request.label = "[vvar]";
-    TRY(space.map(request));
-    request.address = start + kPageSize;
-    request.size = image_size;
-    request.offset = kPageSize;
-    request.sharing = mm::Sharing::kPrivate;
-    request.protection = request.max_protection = {.read = true, .execute = true};
-    request.label = "[vdso]";
-    return space.map(request);
+    mm::MapRequest image;
+    image.size = image_size;
+    image.object = pages;
+    image.offset = kPageSize;
+    image.protection = image.max_protection = {.read = true, .execute = true};
+    image.label = "[vdso]";
+    mm::MapRequest data_page;
+    data_page.size = kPageSize;
+    data_page.object = pages;
+    data_page.sharing = mm::Sharing::kShared;
+    data_page.protection = data_page.max_protection = {.read = true};
+    data_page.label = "[vvar]";
+    data_page.placement = mm::Placement::kFixedNoReplace;
+    UserAddr start = TRY(space.map(image));
+    data_page.address = UserAddr(start.value() - kPageSize);
+    auto mapped = space.map(data_page);
+    if (!mapped && mapped.error() == Errno::kExist) {
+        // The gap was too small for both: room for both first.
+        TRY(space.unmap({start, start + image_size}));
+        mm::MapRequest room;
+        room.size = kPageSize + image_size;
+        data_page.address = TRY(space.map(room));
+        start = image.address = data_page.address + kPageSize;
+        image.placement = data_page.placement = mm::Placement::kFixed;
+        TRY(space.map(image));
+        mapped = space.map(data_page);
+    }
+    TRY(mapped);
+    return start;
 }
 
 }  // namespace

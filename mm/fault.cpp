@@ -121,6 +121,7 @@ void State::fault_around(Vma& vma, UserAddr page, PageTable& leaf) {
     uint64_t flags = vma.page_flags();
     unsigned slot = arch::table_index(start.value(), arch::kLeafLevel);
     Frame& table = frame_of(Pfn(to_physical(&leaf)));
+    PageTables::note_use(table, slot);
     for (uint64_t i = 0; i < count; i++, slot++) {
         if (frames[i] == Pfn()) continue;
         if (!leaf.get(slot).is_empty()) {

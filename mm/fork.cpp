@@ -38,7 +38,9 @@ void share_pages(State& child, PageTable& from, PageTable& to, UserAddr base, un
         to.set(i, entry);
         copied++;
     }
-    frame_of(Pfn(to_physical(&to))).index += copied;
+    Frame& table = frame_of(Pfn(to_physical(&to)));
+    table.index += copied;
+    PageTables::note_use(table, first);
     child.anonymous_resident += anonymous;
     child.file_resident += file;
 }

@@ -1,4 +1,4 @@
-#include "mm/frames.h"
+#include "mm/frame_contents.h"
 
 #include <algorithm>
 
@@ -101,8 +101,10 @@ class Buddy {
 // Single frames at hand for one processor, and its share of the statistics.
 struct alignas(64) ProcessorCache {
     static constexpr unsigned kBatch = 16, kLimit = 48;
+    static constexpr uint64_t kKept[kContents] = {32, 8, 8};  // frames of each content
     Frame* head = nullptr;
     uint64_t count = 0;
+    struct { Frame* head = nullptr; uint64_t count = 0; } kept[kContents];
     int64_t in_state[kFrameStates] = {};
 };
 
@@ -134,7 +136,8 @@ struct Pieces {
     }
 };
 
-Frame* refill(ProcessorCache& cache) {
+// Makes `head` non-empty, if need be by frames that were kept for their content. False: no memory.
+bool refill(ProcessorCache& cache) {
     core::SpinGuard guard(g_lock);
     for (unsigned i = 0; i < ProcessorCache::kBatch; i++) {
         Frame* frame = g_buddy.take(0);
@@ -143,7 +146,14 @@ Frame* refill(ProcessorCache& cache) {
         cache.head = frame;
         cache.count++;
     }
-    return cache.head;
+    if (cache.head) return true;
+    for (auto& kept : cache.kept) {
+        if (!kept.head) continue;
+        std::swap(cache.head, kept.head);
+        std::swap(cache.count, kept.count);
+        return true;
+    }
+    return false;
 }
 
 void drain(ProcessorCache& cache) {
@@ -202,24 +212,68 @@ void initialize_frames(std::span<const MemoryRange> usable, std::span<const Memo
     frame_of(g_zero_frame).state = State::kReserved;
 }
 
+namespace {
+
+Pfn begin_use(ProcessorCache& cache, Frame& frame, State state) {
+    cache.in_state[static_cast<unsigned>(state)]++;
+    frame.state = state;
+    frame.order = 0;
+    frame.flags = 0;
+    frame.cache = nullptr;
+    frame.index = 0;
+    frame.references.store(1, std::memory_order_relaxed);
+    return pfn_of(frame);
+}
+
+void end_use(ProcessorCache& cache, Frame& frame) {
+    cache.in_state[static_cast<unsigned>(frame.state)]--;
+    frame.references.store(0, std::memory_order_relaxed);
+    frame.state = State::kReserved;
+}
+
+bool keep(ProcessorCache& cache, Frame& frame, Content content) {
+    auto& kept = cache.kept[static_cast<unsigned>(content)];
+    if (kept.count == ProcessorCache::kKept[static_cast<unsigned>(content)]) return false;
+    end_use(cache, frame);
+    frame.next = kept.head;
+    kept.head = &frame;
+    kept.count++;
+    return true;
+}
+
+}  // namespace
+
+Result<ContentFrame> allocate_frame_with(Content content, State state) {
+    ProcessorCache& cache = g_caches[arch::this_cpu()];
+    auto& kept = cache.kept[static_cast<unsigned>(content)];
+    if (!kept.head) return ContentFrame{TRY(allocate_frame(Fill::kUninitialized, state)), false};
+    if (allocation_must_fail()) [[unlikely]] return fail(Errno::kNoMem);
+    Frame* frame = kept.head;
+    kept.head = frame->next;
+    kept.count--;
+    return ContentFrame{begin_use(cache, *frame, state), true};
+}
+
+void free_frame_with(Pfn pfn, Content content) {
+    if (!keep(g_caches[arch::this_cpu()], frame_of(pfn), content)) {
+        frame_of(pfn).index = ~uint64_t{0};  // whatever it holds, it is not taken for an empty table
+        free_frame(pfn);
+    }
+}
+
 Result<Pfn> allocate_frame(Fill fill, State state) {
+    if (fill == Fill::kZeroed && state == State::kPageTable) {
+        ContentFrame table = TRY(allocate_frame_with(Content::kZeroes, state));
+        if (!table.ready) arch::zero_page(to_pointer(table.frame));
+        return table.frame;
+    }
     if (allocation_must_fail()) [[unlikely]] return fail(Errno::kNoMem);
     ProcessorCache& cache = g_caches[arch::this_cpu()];
+    if (!cache.head && !refill(cache)) [[unlikely]] return fail(Errno::kNoMem);
     Frame* frame = cache.head;
-    if (!frame) [[unlikely]] {
-        frame = refill(cache);
-        if (!frame) return fail(Errno::kNoMem);
-    }
     cache.head = frame->next;
     cache.count--;
-    cache.in_state[static_cast<unsigned>(state)]++;
-    frame->state = state;
-    frame->order = 0;
-    frame->flags = 0;
-    frame->cache = nullptr;
-    frame->index = 0;
-    frame->references.store(1, std::memory_order_relaxed);
-    Pfn pfn = pfn_of(*frame);
+    Pfn pfn = begin_use(cache, *frame, state);
     if (fill == Fill::kZeroed) arch::zero_page(to_pointer(pfn));
     return pfn;
 }
@@ -227,9 +281,8 @@ Result<Pfn> allocate_frame(Fill fill, State state) {
 void free_frame(Pfn pfn) {
     Frame& frame = frame_of(pfn);
     ProcessorCache& cache = g_caches[arch::this_cpu()];
-    cache.in_state[static_cast<unsigned>(frame.state)]--;
-    frame.references.store(0, std::memory_order_relaxed);
-    frame.state = State::kReserved;
+    if (frame.state == State::kPageTable && frame.index == 0 && keep(cache, frame, Content::kZeroes)) return;
+    end_use(cache, frame);
     frame.next = cache.head;
     cache.head = &frame;
     if (++cache.count > ProcessorCache::kLimit) drain(cache);
@@ -290,6 +343,7 @@ MemoryStatistics memory_statistics() {
     }
     for (const ProcessorCache& cache : g_caches) {
         statistics.free_pages += cache.count;
+        for (const auto& kept : cache.kept) statistics.free_pages += kept.count;
         for (unsigned i = 0; i < kFrameStates; i++) in_state[i] += cache.in_state[i];
     }
     auto count_of = [&](State state) {

@@ -1,11 +1,13 @@
 #include "mm/page_tables.h"
 
 #include <bit>
+#include <utility>
 
 #include "arch/x86_64/page_ops.h"
 #include "arch/x86_64/top_table.h"
 #include "core/panic.h"
 #include "mm/flush_batch.h"
+#include "mm/top_tables.h"
 
 namespace mm {
 
@@ -19,7 +21,10 @@ Result<Pfn> allocate_table() { return allocate_frame(Fill::kZeroed, Frame::State
 void PageTables::set(PageTable& table, unsigned index, PageEntry entry) {
     bool was_empty = table.get(index).is_empty();
     table.set(index, entry);
-    if (was_empty != entry.is_empty()) frame_of_table(table).index += was_empty ? 1 : uint64_t(-1);
+    if (was_empty == entry.is_empty()) return;
+    Frame& frame = frame_of_table(table);
+    frame.index += was_empty ? 1 : uint64_t(-1);
+    note_use(frame, index);
 }
 
 PageTable* PageTables::walk(uint64_t address, unsigned& missing) const {
@@ -96,12 +101,6 @@ void PageTables::fill_top(Pfn top, unsigned cpu) const {
             table->set(slot, master_[slot]);
         }
     }
-    uint64_t hidden = model_ == arch::Model::kConfined ? PageEntry::kUser : 0;
-    for (unsigned slot = arch::kFirstKernelSlot; slot < arch::kTableEntries; slot++) {
-        if (slot == arch::kProcessorSlot || slot == arch::kExposedSlot) continue;
-        uint64_t raw = arch::kernel_top_entry(slot);
-        table->set(slot, PageEntry(raw).without(hidden));
-    }
     bool isolated = model_ != arch::Model::kConfined;
     for (unsigned slot : {arch::kProcessorSlot, arch::kExposedSlot}) {
         table->set(slot, PageEntry(arch::processor_top_entry(slot, cpu, isolated)));
@@ -112,10 +111,12 @@ Pfn PageTables::prepare_top(unsigned cpu, Pfn spare) {
     core::SpinGuard guard(top_lock_);
     if (tops_[cpu] != Pfn()) return tops_[cpu];
     uint64_t bit = uint64_t{1} << cpu;
-    if (auto fresh = allocate_table()) {
+    bool confined = model_ == arch::Model::kConfined;
+    if (auto fresh = allocate_top_table(confined)) {
         tops_[cpu] = *fresh;
     } else {
         arch::zero_words(to_pointer(spare), arch::kFirstKernelSlot);
+        fill_kernel_half(spare, confined);
         tops_[cpu] = spare;
         spare_cpus_ |= bit;
     }
@@ -133,6 +134,36 @@ void PageTables::forget_spare(unsigned cpu) {
     tops_[cpu] = Pfn();
 }
 
+namespace {
+
+// Empties a table of `left` entries and gives each to `drop`. Most tables hold few entries, close together.
+template <typename Drop>
+void drain(PageTable& table, Frame& frame, Drop drop) {
+    constexpr unsigned kGroup = 8;
+    uint64_t left = frame.index;
+    unsigned first = core::align_down(arch::kTableEntries - frame.flags, kGroup);
+    // Nobody else sees the table any more, so that its words may be read together.
+    auto* words = const_cast<uint64_t*>(table.entries);
+    auto* group = words + first;
+    while (left > 0) {
+        // Entries below the lowest that is known of come last.
+        if (group == words + arch::kTableEntries) group = words;
+        uint64_t* const end = group + kGroup;
+        if ((group[0] | group[1] | group[2] | group[3] | group[4] | group[5] | group[6] | group[7]) == 0) {
+            group = end;
+            continue;
+        }
+        for (; group != end; group++) {
+            if (*group == 0) continue;
+            left--;
+            drop(PageEntry(std::exchange(*group, 0)));
+        }
+    }
+    frame.index = 0;
+}
+
+}  // namespace
+
 // Drops one parent of the table that `entry` (of a table of level + 1) leads to.
 void PageTables::free_subtree(PageEntry entry, unsigned level) {
     Frame& frame = frame_of(entry.frame());
@@ -140,26 +171,31 @@ void PageTables::free_subtree(PageEntry entry, unsigned level) {
         if (frame.references.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
         frame.references.store(1, std::memory_order_relaxed);
     }
-    PageTable* table = table_of(entry);
-    uint64_t left = frame.index;
-    for (unsigned i = 0; left > 0; i++) {
-        PageEntry child = table->get(i);
-        if (child.is_empty()) continue;
-        left--;
-        if (level > arch::kLeafLevel) free_subtree(child, level - 1);
-        else if (child.has_frame()) unref_frame(child.frame());
+    PageTable& table = *table_of(entry);
+    if (level > arch::kLeafLevel) {
+        drain(table, frame, [level](PageEntry child) { free_subtree(child, level - 1); });
+    } else {
+        drain(table, frame, [](PageEntry page) {
+            if (page.has_frame()) unref_frame(page.frame());
+        });
     }
     free_frame(entry.frame());
 }
 
 PageTables::~PageTables() {
+    ASSERT(spare_cpus_ == 0);
     for (unsigned word = 0; word < 4; word++) {
         for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
-            free_subtree(master_[word * 64 + static_cast<unsigned>(std::countr_zero(bits))], 3);
+            unsigned slot = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
+            free_subtree(master_[slot], 3);
+            for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) {
+                to_pointer<PageTable>(tops_[std::countr_zero(cpus)])->set(slot, PageEntry());
+            }
         }
     }
-    ASSERT(spare_cpus_ == 0);
-    for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) free_frame(tops_[std::countr_zero(cpus)]);
+    for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) {
+        free_top_table(tops_[std::countr_zero(cpus)], model_ == arch::Model::kConfined);
+    }
 }
 
 }  // namespace mm

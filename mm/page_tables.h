@@ -42,6 +42,11 @@ class PageTables {
     }
     // Stores an entry and keeps the table's count of non-empty ones.
     static void set(PageTable& table, unsigned index, PageEntry entry);
+    // Who stores entries without set() says so, or freeing the table takes longer: Frame::flags of a table is how many
+    // entries there are from the lowest that was ever in use to the end.
+    static void note_use(Frame& table, unsigned lowest) {
+        if (table.flags < arch::kTableEntries - lowest) table.flags = static_cast<uint16_t>(arch::kTableEntries - lowest);
+    }
 
     // Calls visit(PageTable& leaf, UserAddr base, unsigned first, unsigned end) for each leaf table with entries
     // in the range: entries first to end - 1 belong to it, `base` is the address of entry 0. `visit` may empty

@@ -17,6 +17,8 @@ struct Writer {
     void put(uint64_t address, const void* data, size_t size) {
         if (size) std::memcpy(bytes + (address - base), data, size);
     }
+    // What alignment leaves between the parts: no byte of the kernel's goes to the program.
+    void zero(uint64_t from, uint64_t to) { std::memset(bytes + (from - base), 0, to - from); }
     void word(uint64_t& address, uint64_t value) {
         put(address, &value, sizeof(value));
         address += sizeof(value);
@@ -35,16 +37,31 @@ void write_pointers(Writer& writer, uint64_t& at, const StringBlock& block, uint
 
 }  // namespace
 
+ByteBlock& ByteBlock::operator=(ByteBlock&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    capacity_ = std::exchange(other.capacity_, 0);
+    return *this;
+}
+
+Result<char*> ByteBlock::extend(size_t count) {
+    if (size_ + count > capacity_) {
+        // An exact fit at first; more than that will grow again.
+        size_t capacity = size_ ? (size_ + count) * 2 : count;
+        auto larger = std::unique_ptr<char[]>(new (std::nothrow) char[capacity]);
+        if (!larger) return fail(Errno::kNoMem);
+        if (size_) std::memcpy(larger.get(), data_.get(), size_);
+        data_ = std::move(larger);
+        capacity_ = capacity;
+    }
+    return data_.get() + std::exchange(size_, size_ + count);
+}
+
 Result<void> StringBlock::add(std::string_view text) {
     if (text.size() + 1 > kMaxArgumentString) return fail(Errno::k2Big);
-    size_t start = bytes.size();
-    if (start + text.size() + 1 > bytes.capacity()) {
-        size_t wanted = (start + text.size() + 1) * 2;
-        TRY(bytes.reserve(wanted));
-    }
-    TRY(bytes.resize(start + text.size() + 1));
-    if (!text.empty()) std::memcpy(bytes.data() + start, text.data(), text.size());
-    bytes[start + text.size()] = '\0';
+    char* to = TRY(bytes.extend(text.size() + 1));
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());
+    to[text.size()] = '\0';
     count++;
     return {};
 }
@@ -56,11 +73,10 @@ Result<StringBlock> StringBlock::replace_front(const StringBlock& front, size_t 
     size_t skipped = 0;
     for (; skipped < skip && skipped < count; skipped++) offset += std::strlen(bytes.data() + offset) + 1;
     StringBlock result;
-    TRY(result.bytes.resize(front.bytes.size() + bytes.size() - offset));
-    if (!front.bytes.empty()) std::memcpy(result.bytes.data(), front.bytes.data(), front.bytes.size());
-    if (bytes.size() > offset) {
-        std::memcpy(result.bytes.data() + front.bytes.size(), bytes.data() + offset, bytes.size() - offset);
-    }
+    size_t kept = bytes.size() - offset;
+    char* to = TRY(result.bytes.extend(front.bytes.size() + kept));
+    if (front.bytes.size()) std::memcpy(to, front.bytes.data(), front.bytes.size());
+    if (kept) std::memcpy(to + front.bytes.size(), bytes.data() + offset, kept);
     result.count = front.count + count - skipped;
     return result;
 }
@@ -79,28 +95,30 @@ Result<StackImage> build_stack(const StackRequest& request, uint64_t limit) {
     uint64_t pointers = (arguments.count + environment.count) * sizeof(uint64_t);
     if (strings + pointers > limit) return fail(Errno::k2Big);
 
-    // From the top: a null word, the file name, environment, arguments (as fs/exec.c lays them out).
-    uint64_t at = request.top - sizeof(uint64_t);
+    // From the top: a null word, the file name, environment, arguments (as fs/exec.c lays them out). The random shift
+    // comes before all of them, so that what is written lies together in few pages.
+    uint64_t end = request.top - core::align_up(request.random_shift, 16), at = end - sizeof(uint64_t);
     uint64_t file_name = at -= request.file_name.size() + 1;
     StackImage image;
     image.environment_end = at;
     image.environment_start = at -= environment.bytes.size();
     image.argument_end = at;
     image.argument_start = at -= arguments.bytes.size();
-    at = core::align_down(at - request.random_shift, 16);
+    at = core::align_down(at, 16);
     uint64_t platform = at -= kPlatform.size() + 1;
     uint64_t random = at = core::align_down(at - request.random_bytes.size(), 16);
 
     size_t auxiliary_words = (request.auxiliary.size() + 4) * 2;
     size_t words = 1 + arguments.count + 1 + environment.count + 1 + auxiliary_words;
     image.stack_pointer = core::align_down(at - words * sizeof(uint64_t), 16);
-    TRY(image.bytes.resize(request.top - image.stack_pointer));
-
-    Writer writer{image.bytes.data(), image.stack_pointer};
+    Writer writer{TRY(image.bytes.extend(end - image.stack_pointer)), image.stack_pointer};
+    writer.word(at = end - sizeof(uint64_t), 0);
     writer.put(file_name, request.file_name.data(), request.file_name.size());
     writer.put(image.environment_start, environment.bytes.data(), environment.bytes.size());
     writer.put(image.argument_start, arguments.bytes.data(), arguments.bytes.size());
+    writer.zero(platform + kPlatform.size(), image.argument_start);
     writer.put(platform, kPlatform.data(), kPlatform.size());
+    writer.zero(random + request.random_bytes.size(), platform);
     writer.put(random, request.random_bytes.data(), request.random_bytes.size());
 
     uint64_t table = image.stack_pointer;
@@ -118,6 +136,7 @@ Result<StackImage> build_stack(const StackRequest& request, uint64_t limit) {
         writer.word(table, entry.type);
         writer.word(table, entry.value);
     }
+    writer.zero(table, random);
     return image;
 }
 

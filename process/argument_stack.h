@@ -4,18 +4,35 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <memory>
 #include <string_view>
 
 #include "core/result.h"
-#include "core/vector.h"
 
 namespace process {
 
 inline constexpr uint64_t kMaxArgumentString = 131072;  // MAX_ARG_STRLEN, with the NUL
 
+// Bytes that are appended to, never zeroed first.
+class ByteBlock {
+  public:
+    ByteBlock() = default;
+    ByteBlock(ByteBlock&& other) noexcept { *this = std::move(other); }
+    ByteBlock& operator=(ByteBlock&& other) noexcept;
+
+    // Room for `count` more bytes, which the caller writes. ENOMEM: nothing has changed.
+    Result<char*> extend(size_t count);
+    const char* data() const { return data_.get(); }
+    size_t size() const { return size_; }
+
+  private:
+    std::unique_ptr<char[]> data_;
+    size_t size_ = 0, capacity_ = 0;
+};
+
 // NUL-terminated strings one after the other.
 struct StringBlock {
-    core::Vector<char> bytes;
+    ByteBlock bytes;
     size_t count = 0;
     // `text` without its NUL. E2BIG: longer than MAX_ARG_STRLEN; ENOMEM.
     Result<void> add(std::string_view text);
@@ -38,7 +55,7 @@ inline constexpr uint64_t kAtNull = 0, kAtPhdr = 3, kAtPhent = 4, kAtPhnum = 5, 
 
 struct StackRequest {
     uint64_t top = 0;            // page-aligned end of the stack
-    uint64_t random_shift = 0;   // bytes between strings and tables, for ASLR; 0 to 8191
+    uint64_t random_shift = 0;   // bytes left free above everything, for ASLR; 0 to 8191
     const StringBlock* arguments = nullptr;
     const StringBlock* environment = nullptr;
     std::string_view file_name;  // AT_EXECFN
@@ -49,7 +66,7 @@ struct StackRequest {
 struct StackImage {
     uint64_t stack_pointer = 0;  // address of argc; 16-byte aligned
     uint64_t argument_start = 0, argument_end = 0, environment_start = 0, environment_end = 0;
-    core::Vector<char> bytes;    // from stack_pointer to the top
+    ByteBlock bytes;             // from stack_pointer; above them, the stack holds zeros
     size_t auxiliary_offset = 0;  // within bytes
     size_t auxiliary_words = 0;
 };

@@ -71,7 +71,6 @@ Result<void> share_or_copy(Thread& parent, Thread& child, uint64_t flags) {
 Result<Ref<Process>> copy_process(Thread& parent, Thread& child, const CloneRequest& request) {
     Process& original = *parent.process;
     auto process = TRY(core::make_ref<Process>());
-    process->executable_path = TRY(original.executable_path.clone());
     process->start_ns = sched::monotonic_ns();
     process->address_space = child.address_space;
     process->layout = original.layout;
@@ -90,11 +89,7 @@ Result<Ref<Process>> copy_process(Thread& parent, Thread& child, const CloneRequ
         process->executable_mount = original.executable_mount;
     }
     if (process->limits[kLimitCpu].soft != kUnlimited) TRY(timers_of(*process));
-    if (request.flags & kCloneClearSigHand) {
-        for (SignalAction& action : process->actions.of) {
-            if (action.handler != kSigIgn) action = SignalAction{};
-        }
-    }
+    if (request.flags & kCloneClearSigHand) process->actions.reset_handlers();
     if (process->executable_dentry) {
         // The parent runs it, so nobody writes it.
         auto executing = process->executable_dentry->inode().begin_execution();

@@ -64,14 +64,19 @@ Result<void> load_segment(mm::AddressSpace& space, const ExecutableFile& file, c
 }  // namespace
 
 Result<elf::Image> read_image(const ExecutableFile& file) {
-    std::byte start[sizeof(elf::FileHeader)];
-    size_t size = TRY(file.read(0, start));
-    elf::FileHeader header = TRY(elf::parse_header({start, size}));
-    core::Vector<elf::ProgramHeader> headers;
-    TRY(headers.resize(header.program_header_count));
-    std::span<elf::ProgramHeader> all(headers.data(), headers.size());
-    size = TRY(file.read(header.program_headers, std::as_writable_bytes(all)));
-    if (size != all.size_bytes()) return fail(Errno::kNoExec);
+    elf::FileHeader header = TRY(elf::parse_header(file.head()));
+    // Program headers usually follow the file header.
+    constexpr size_t kFew = 16;
+    elf::ProgramHeader few[kFew];
+    core::Vector<elf::ProgramHeader> many;
+    std::span<elf::ProgramHeader> headers(few, kFew);
+    if (header.program_header_count > kFew) {
+        TRY(many.resize(header.program_header_count));
+        headers = {many.data(), many.size()};
+    }
+    headers = headers.first(header.program_header_count);
+    size_t size = TRY(file.read(header.program_headers, std::as_writable_bytes(headers)));
+    if (size != headers.size_bytes()) return fail(Errno::kNoExec);
     return elf::parse(header, headers, file.size());
 }
 

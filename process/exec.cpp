@@ -1,6 +1,7 @@
 #include "process/exec.h"
 
 #include <cstring>
+#include <span>
 
 #include "core/log.h"
 #include "core/random.h"
@@ -27,17 +28,23 @@ constexpr uint32_t kAddrNoRandomize = 0x0040000;  // personality(2)
 struct Placement {
     uint64_t stack_top, mmap_top, program_base, break_gap, stack_shift;
 
-    Placement(uint64_t stack_limit, bool randomize) {
-        auto chance = [&](unsigned bits) { return randomize ? core::random_u64() & ((1ull << bits) - 1) : 0; };
+    // `random`: of these bits the chance is taken.
+    Placement(uint64_t stack_limit, bool randomize, std::span<const uint64_t, 2> random) {
+        uint64_t left[] = {randomize ? random[0] : 0, randomize ? random[1] : 0};
+        auto take = [](uint64_t& from, unsigned bits) {
+            uint64_t taken = from & ((1ull << bits) - 1);
+            from >>= bits;
+            return taken;
+        };
         constexpr uint64_t kMinGap = 128ull << 20, kMaxGap = core::kUserEnd / 6 * 5;
         constexpr uint64_t kStackChance = 1ull << 34;
         uint64_t gap = stack_limit < kMinGap ? kMinGap : stack_limit > kMaxGap ? kMaxGap : stack_limit;
         gap += kStackChance + (256 << core::kPageShift);
-        stack_top = core::kUserEnd - (chance(22) << core::kPageShift);
-        mmap_top = core::align_down(core::kUserEnd - gap - (chance(28) << core::kPageShift), kPageSize);
-        program_base = core::align_down(core::kUserEnd / 3 * 2, kPageSize) + (chance(28) << core::kPageShift);
-        break_gap = chance(13) << core::kPageShift;
-        stack_shift = chance(13) & ~15ull;
+        stack_top = core::kUserEnd - (take(left[0], 22) << core::kPageShift);
+        mmap_top = core::align_down(core::kUserEnd - gap - (take(left[0], 28) << core::kPageShift), kPageSize);
+        program_base = core::align_down(core::kUserEnd / 3 * 2, kPageSize) + (take(left[1], 28) << core::kPageShift);
+        break_gap = take(left[1], 13) << core::kPageShift;
+        stack_shift = take(left[1], 13) & ~15ull;
     }
 };
 
@@ -57,10 +64,12 @@ Result<ExecutableFile> open_program(const ProgramContext& context, ProgramReques
     std::string_view name = request.display_name;
     core::String interpreter;
     for (unsigned depth = 0;; depth++) {
-        char head[kExecHeadSize];
-        size_t size = TRY(file.read(0, std::as_writable_bytes(std::span(head))));
-        if (!is_script({head, size})) return file;
+        auto first = reinterpret_cast<const char*>(file.head().data());
+        if (!is_script({first, file.head().size()})) return file;
         if (depth > kMaxScriptDepth) return fail(Errno::kLoop);
+        char head[kExecHeadSize];
+        size_t size = file.head().size() < sizeof(head) ? file.head().size() : sizeof(head);
+        std::memcpy(head, first, size);
         ScriptLine line = TRY(parse_script({head, size}));
         if (request.name_goes_away) return fail(Errno::kNoEnt);
         StringBlock front;
@@ -101,25 +110,32 @@ Result<ExecutableFile> open_interpreter(const ProgramContext& context, const Exe
     return interpreter;
 }
 
-// Set-user-ID and set-group-ID bits, and what exec does to capabilities (execve(2), capabilities(7)).
+// Set-user-ID and set-group-ID bits, and what exec does to capabilities (execve(2), capabilities(7)). The caller's
+// record serves again if nothing changes.
 Result<Ref<Credentials>> new_credentials(const ProgramContext& context, const ExecutableFile& file, bool& gains) {
-    Ref<Credentials> fresh = TRY(context.credentials->clone());
+    Credentials& old = *context.credentials;
     constexpr uint16_t kSetUid = 04000, kSetGid = 02000, kGroupExecute = 010;
     fs::Ownership owner = file.inode().ownership();
     bool allowed = context.may_gain_privileges && !(file.path().mount->flags() & fs::kMountNoSuid);
-    if (allowed && (owner.permissions & kSetUid)) fresh->euid = owner.uid;
-    if (allowed && (owner.permissions & (kSetGid | kGroupExecute)) == (kSetGid | kGroupExecute)) {
-        fresh->egid = owner.gid;
+    uint32_t euid = old.euid, egid = old.egid;
+    if (allowed && (owner.permissions & kSetUid)) euid = owner.uid;
+    if (allowed && (owner.permissions & (kSetGid | kGroupExecute)) == (kSetGid | kGroupExecute)) egid = owner.gid;
+    gains = euid != old.uid || egid != old.gid;
+    uint64_t permitted = old.capabilities_ambient, effective = old.capabilities_ambient;
+    if (old.uid == 0 || euid == 0) {
+        permitted = old.capabilities_inheritable | old.capabilities_bounding;
+        effective = euid == 0 ? permitted : 0;
     }
-    gains = fresh->euid != fresh->uid || fresh->egid != fresh->gid;
-    fresh->suid = fresh->fsuid = fresh->euid;
-    fresh->sgid = fresh->fsgid = fresh->egid;
-    if (fresh->uid == 0 || fresh->euid == 0) {
-        fresh->capabilities_permitted = fresh->capabilities_inheritable | fresh->capabilities_bounding;
-        fresh->capabilities_effective = fresh->euid == 0 ? fresh->capabilities_permitted : 0;
-    } else {
-        fresh->capabilities_permitted = fresh->capabilities_effective = fresh->capabilities_ambient;
+    bool same_ids = euid == old.euid && euid == old.suid && euid == old.fsuid && egid == old.egid &&
+                    egid == old.sgid && egid == old.fsgid;
+    if (same_ids && permitted == old.capabilities_permitted && effective == old.capabilities_effective) {
+        return Ref<Credentials>(&old);
     }
+    Ref<Credentials> fresh = TRY(old.clone());
+    fresh->euid = fresh->suid = fresh->fsuid = euid;
+    fresh->egid = fresh->sgid = fresh->fsgid = egid;
+    fresh->capabilities_permitted = permitted;
+    fresh->capabilities_effective = effective;
     return fresh;
 }
 
@@ -179,7 +195,7 @@ Result<LoadedProgram> load_program(const ProgramContext& context, mm::AddressSpa
 
 Result<StackImage> make_stack(const ProgramContext& context, const ProgramRequest& request,
                               const LoadedProgram& loaded, const Credentials& credentials, bool gains,
-                              uint64_t vdso, const Placement& place) {
+                              uint64_t vdso, const Placement& place, std::span<const std::byte, 16> random) {
     // A signal frame without FPU state, alignment included; never less than MINSIGSTKSZ, the old constant.
     constexpr uint64_t kFrameRoom = 1024, kMinSigStkSz = 2048;
     uint64_t frame_size = kFrameRoom + arch::signal_fpstate_size();
@@ -204,8 +220,6 @@ Result<StackImage> make_stack(const ProgramContext& context, const ProgramReques
     add(kAtEgid, credentials.egid);
     add(kAtSecure, gains);
     add(kAtHwCap2, arch::hwcap2());
-    std::byte random[16];
-    core::fill_random(random);
     StackRequest stack{place.stack_top, place.stack_shift, &request.arguments, &request.environment,
                        request.display_name, random, {entries, count}};
     return build_stack(stack, argument_limit(context.stack_limit));
@@ -225,16 +239,20 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
     if (request.arguments.count == 0) TRY(request.arguments.add(""));
     ExecutableFile file = TRY(open_program(context, request));
     program.credentials = TRY(new_credentials(context, file, program.gains_privileges));
-    program.executable_path = TRY(file.path().to_string(context.fs_context->root()));
     program.address_space = TRY(mm::AddressSpace::create(context.model));
     mm::AddressSpace& space = *program.address_space;
 
-    Placement place(context.stack_limit, !(context.personality & kAddrNoRandomize));
+    struct {
+        uint64_t placement[2];
+        std::byte auxiliary[16];  // AT_RANDOM
+    } random;
+    core::fill_random(std::as_writable_bytes(std::span(&random, 1)));
+    Placement place(context.stack_limit, !(context.personality & kAddrNoRandomize), random.placement);
     space.set_layout(UserAddr(place.mmap_top), UserAddr(place.stack_top), context.stack_limit);
     LoadedProgram loaded = TRY(load_program(context, space, file, request.display_name, place));
     uint64_t vdso = vdso_mapper ? TRY(vdso_mapper(space)).value() : 0;
     StackImage stack = TRY(make_stack(context, request, loaded, *program.credentials, program.gains_privileges, vdso,
-                                      place));
+                                      place, random.auxiliary));
     TRY(map_stack(space, stack, place.stack_top, loaded.executable_stack));
 
     program.layout = {loaded.program.start_code, loaded.program.end_code, loaded.program.start_data,
@@ -246,7 +264,12 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
     auto ring = context.model == mm::Model::kConfined ? arch::EntryRing::kRing3 : arch::EntryRing::kRing0;
     program.frame = arch::initial_frame(UserAddr(loaded.entry), UserAddr(stack.stack_pointer), ring);
     program.frame.error_or_syscall = ~uint64_t{0};
-    set_program_name(program.name, request.path.empty() ? program.executable_path.view() : request.path);
+    if (!request.path.empty()) {
+        set_program_name(program.name, request.path);
+    } else {
+        core::SpinGuard guard(fs::rename_lock());
+        set_program_name(program.name, file.path().dentry->name_locked());
+    }
     program.dentry = file.path().dentry;
     program.mount = file.path().mount;
     file.keep();
@@ -258,23 +281,17 @@ void adopt_program(Process& process, Thread& thread, PreparedProgram& program) {
     Ref<fs::Mount> old_mount;
     Ref<Credentials> old_credentials;
     Ref<mm::AddressSpace> old_space, old_process_space;
-    core::String old_path;
     {
         core::SpinGuard guard(process.signal_lock);
         old_dentry = std::exchange(process.executable_dentry, std::move(program.dentry));
         old_mount = std::exchange(process.executable_mount, std::move(program.mount));
-        old_path = std::exchange(process.executable_path, std::move(program.executable_path));
         old_credentials = std::exchange(thread.credentials, std::move(program.credentials));
         old_process_space = std::exchange(process.address_space, program.address_space);
         old_space = std::exchange(thread.address_space, program.address_space);
         process.layout = program.layout;
         std::memcpy(process.auxiliary_vector, program.auxiliary_vector, sizeof(process.auxiliary_vector));
         process.auxiliary_words = program.auxiliary_words;
-        for (SignalAction& action : process.actions.of) {
-            uint64_t handler = action.handler == kSigIgn ? kSigIgn : kSigDfl;
-            action = SignalAction{};
-            action.handler = handler;
-        }
+        process.actions.reset_handlers();
         std::memcpy(thread.name, program.name, sizeof(thread.name));
     }
     if (old_dentry) old_dentry->inode().end_execution();

@@ -1,6 +1,7 @@
 // Replacing the program of a process (execve(2)), and making the first one's.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "arch/x86_64/user_state.h"
@@ -15,7 +16,7 @@ class ExecutableFile {
   public:
     // EACCES: not a regular file, no execute permission, or a noexec mount; ETXTBSY; errors of look-up.
     static Result<ExecutableFile> open(std::string_view path, const fs::LookupRequest& request);
-    ExecutableFile(ExecutableFile&& other) = default;
+    ExecutableFile(ExecutableFile&& other) : ExecutableFile() { *this = std::move(other); }
     ExecutableFile& operator=(ExecutableFile&& other);
     ~ExecutableFile() { release(); }
 
@@ -23,6 +24,8 @@ class ExecutableFile {
     const fs::Path& path() const { return path_; }
     const Ref<mm::Mappable>& mappable() const { return mappable_; }
     uint64_t size() const { return mappable_->mapped_size(); }
+    // The file's first page, or less if the file is shorter, where it lies in memory.
+    std::span<const std::byte> head() const { return head_; }
     // Reads exactly the bytes there are, up to the size of `destination`.
     Result<size_t> read(uint64_t offset, std::span<std::byte> destination) const;
     // Gives the write exclusion to the caller (Process::executable_dentry).
@@ -32,14 +35,16 @@ class ExecutableFile {
     ExecutableFile() = default;
     void release();
     fs::Path path_;
-    Ref<fs::Inode> inode_;
+    Ref<fs::Inode> inode_;         // null: keep() was called, or nothing is open
     Ref<mm::Mappable> mappable_;
+    Pfn head_page_;                // referenced
+    std::span<const std::byte> head_;
 };
 
 // Who executes.
 struct ProgramContext {
     fs::FsContext* fs_context = nullptr;
-    const Credentials* credentials = nullptr;
+    Credentials* credentials = nullptr;
     mm::Model model = mm::Model::kConfined;
     uint64_t stack_limit = 8 << 20;
     uint32_t personality = 0;
@@ -60,7 +65,6 @@ struct PreparedProgram {
     Ref<mm::AddressSpace> address_space;
     Ref<Credentials> credentials;
     bool gains_privileges = false;
-    core::String executable_path;
     Ref<fs::Dentry> dentry;
     Ref<fs::Mount> mount;
     arch::TrapFrame frame{};

@@ -176,8 +176,7 @@ class Process final : public core::RefCounted {
     bool notify_continued = false, notify_stopped = false;  // the parent is told by a woken thread
     Usage dead_threads_usage;
     Ref<mm::AddressSpace> address_space;
-    core::String executable_path;         // /proc/<pid>/exe
-    Ref<fs::Dentry> executable_dentry;
+    Ref<fs::Dentry> executable_dentry;    // /proc/<pid>/exe
     Ref<fs::Mount> executable_mount;
     ProgramLayout layout;
     uint64_t auxiliary_vector[kAuxiliaryWords] = {};

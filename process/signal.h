@@ -62,11 +62,40 @@ struct SignalAction {  // kernel_sigaction of rt_sigaction(2), x86-64
     uint64_t flags = 0;
     uint64_t restorer = 0;
     SignalSet mask;
+    bool operator==(const SignalAction&) const = default;
 };
-struct SignalActions {
-    SignalAction of[kSigMax];  // signal n at n - 1
-    SignalAction& operator[](int signal) { return of[signal - 1]; }
-    const SignalAction& operator[](int signal) const { return of[signal - 1]; }
+
+// The actions of one process. Most are the default one: only the others are stored and copied.
+class SignalActions {
+  public:
+    SignalActions() {}
+    SignalActions(const SignalActions& other) { *this = other; }
+    SignalActions& operator=(const SignalActions& other);
+
+    const SignalAction& operator[](int signal) const { return changed_.has(signal) ? of_[signal - 1].action : kDefault; }
+    void set(int signal, const SignalAction& action) {
+        if (action == kDefault) return changed_.remove(signal);
+        of_[signal - 1].action = action;
+        changed_.add(signal);
+    }
+    // Flags and mask stay.
+    void set_handler(int signal, uint64_t handler) {
+        SignalAction action = (*this)[signal];
+        action.handler = handler;
+        set(signal, action);
+    }
+    // exec and CLONE_CLEAR_SIGHAND: what is ignored stays so, all else is the default (kernel/signal.c,
+    // flush_signal_handlers()).
+    void reset_handlers();
+
+  private:
+    static constexpr SignalAction kDefault{};
+    union Slot {
+        Slot() {}  // not zeroed
+        SignalAction action;
+    };
+    SignalSet changed_;
+    Slot of_[kSigMax];  // signal n at n - 1, valid if in changed_
 };
 struct SignalStack { uint64_t base = 0; int32_t flags = 2 /* SS_DISABLE */; int32_t padding = 0; uint64_t size = 0; };
 

@@ -90,12 +90,12 @@ bool next_delivery(Thread& thread, arch::TrapFrame& frame, Delivery& delivery) {
         }
         free_entry(entry);
         int signal = delivery.info.signal;
-        SignalAction& action = process.actions[signal];
+        const SignalAction& action = process.actions[signal];
         if (action.handler == kSigIgn) continue;
         if (action.handler != kSigDfl) {
             delivery.action = action;
             thread.forced_signal = 0;
-            if (action.flags & kSaResetHand) action.handler = kSigDfl;
+            if (action.flags & kSaResetHand) process.actions.set_handler(signal, kSigDfl);
             return true;
         }
         switch (default_action(signal)) {
@@ -139,7 +139,7 @@ void run_handler(Thread& thread, arch::TrapFrame& frame, const Delivery& deliver
                    delivery.info.signal, frame.rsp);
         if (delivery.info.signal == kSigSegv) {
             core::SpinGuard guard(thread.process->signal_lock);
-            thread.process->actions[kSigSegv].handler = kSigDfl;
+            thread.process->actions.set_handler(kSigSegv, kSigDfl);
         }
         force_signal(thread, simple_signal(kSigSegv));
         return;

@@ -1,4 +1,5 @@
-// The pending set: no locks, no scheduler, so that host tests can drive it alone.
+// Actions and the pending set: no locks, no scheduler, so that host tests can drive it alone.
+#include <bit>
 #include <new>
 
 #include "process/signal.h"
@@ -13,6 +14,24 @@ constexpr SignalSet kSynchronous{1ull << (kSigSegv - 1) | 1ull << (kSigBus - 1) 
                                  1ull << (kSigTrap - 1) | 1ull << (kSigFpe - 1) | 1ull << (kSigSys - 1)};
 
 }  // namespace
+
+SignalActions& SignalActions::operator=(const SignalActions& other) {
+    changed_ = other.changed_;
+    for (uint64_t bits = changed_.bits; bits != 0; bits &= bits - 1) {
+        int index = std::countr_zero(bits);
+        of_[index].action = other.of_[index].action;
+    }
+    return *this;
+}
+
+void SignalActions::reset_handlers() {
+    for (uint64_t bits = changed_.bits; bits != 0; bits &= bits - 1) {
+        int signal = std::countr_zero(bits) + 1;
+        SignalAction action;
+        if ((*this)[signal].handler == kSigIgn) action.handler = kSigIgn;
+        set(signal, action);
+    }
+}
 
 void free_entry(QueuedSignal* entry) {
     if (entry && !entry->taken) delete entry;

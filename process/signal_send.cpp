@@ -28,8 +28,19 @@ Thread* choose_locked(Process& process, int signal) {
     return busy;
 }
 
+// True if a signal that does nothing by default would vanish: the usual fate of SIGCHLD, known before memory for it is
+// taken. Such a signal neither stops nor continues anybody.
+bool vanishes(Process& process, const Thread* target, int signal) {
+    if (default_action(signal) != DefaultAction::kIgnore) return false;
+    core::SpinGuard guard(process.signal_lock);
+    if (process.threads.empty() || process.exiting) return true;
+    const Thread& judge = target ? *target : process.threads.front();
+    return !(judge.blocked | judge.awaited).has(signal) && ignored_locked(process, signal);
+}
+
 Result<void> send(Process& process, Thread* target, const SignalInfo& info, InfoNeed need) {
     int signal = info.signal;
+    if (vanishes(process, target, signal)) return {};
     std::unique_ptr<QueuedSignal> entry;
     if (signal != kSigKill) {
         entry.reset(new (std::nothrow) QueuedSignal);
@@ -158,9 +169,9 @@ Result<void> queue_signal(Thread& thread, const SignalInfo& info) {
 void force_signal(Thread& thread, const SignalInfo& info) {
     {
         core::SpinGuard guard(thread.process->signal_lock);
-        SignalAction& action = thread.process->actions[info.signal];
+        SignalActions& actions = thread.process->actions;
         bool blocked = thread.blocked.has(info.signal);
-        if (blocked || action.handler == kSigIgn) action.handler = kSigDfl;
+        if (blocked || actions[info.signal].handler == kSigIgn) actions.set_handler(info.signal, kSigDfl);
         if (blocked) thread.blocked.remove(info.signal);
         thread.forced_signal = info.signal;
     }

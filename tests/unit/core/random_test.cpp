@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <set>
 #include <vector>
 
@@ -20,6 +21,23 @@ TEST(Random, DiffersAndFillsEveryByte) {
         for (size_t i = 0; i < bytes.size(); i++) changed[i] = changed[i] || bytes[i] != std::byte{0};
     }
     for (size_t i = 0; i < bytes.size(); i++) EXPECT_TRUE(changed[i]) << i;
+}
+
+// Requests of all sizes take from streams that never repeat, and write no byte more than was asked for.
+TEST(Random, RequestsOfAllSizesDiffer) {
+    std::set<uint64_t> seen;
+    size_t words = 0;
+    for (size_t size = 1; size < 700; size++) {
+        std::vector<std::byte> bytes(size + 8, std::byte{0xa5});
+        core::fill_random(std::span(bytes).first(size));
+        for (size_t i = size; i < size + 8; i++) ASSERT_EQ(bytes[i], std::byte{0xa5});
+        for (size_t at = 0; at + 8 <= size; at += 8, words++) {
+            uint64_t word;
+            std::memcpy(&word, &bytes[at], 8);
+            seen.insert(word);
+        }
+    }
+    EXPECT_EQ(seen.size(), words);
 }
 
 }  // namespace

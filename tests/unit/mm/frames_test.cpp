@@ -1,4 +1,4 @@
-#include "mm/frames.h"
+#include "mm/frame_contents.h"
 
 #include <gtest/gtest.h>
 
@@ -42,6 +42,40 @@ TEST_F(Frames, ZeroedMeansZeroed) {
         memset(bytes, 0x5a, kPageSize << (i % 4));
         mm::free_frames(*frame, i % 4);
     }
+}
+
+TEST_F(Frames, AnEmptyTableServesAgainAndAUsedOneIsZeroed) {
+    auto empty = *mm::allocate_frame(Fill::kZeroed, State::kPageTable);
+    mm::free_frame(empty);
+    EXPECT_EQ(*mm::allocate_frame(Fill::kZeroed, State::kPageTable), empty);
+    for (unsigned round = 0; round < 100; round++) {
+        auto table = *mm::allocate_frame(Fill::kZeroed, State::kPageTable);
+        auto* words = mm::to_pointer<uint64_t>(table);
+        for (unsigned i = 0; i < 512; i++) ASSERT_EQ(words[i], 0u);
+        if (round % 2) continue;
+        words[round] = 1;
+        mm::frame_of(table).index = 1;
+        mm::free_frame(table);
+    }
+}
+
+TEST_F(Frames, KeptFramesCountAsFreeAndServeWhenMemoryIsShort) {
+    uint64_t free_before = mm::memory_statistics().free_pages;
+    for (auto content : {mm::Content::kZeroes, mm::Content::kConfinedTop, mm::Content::kIsolatedTop}) {
+        std::vector<core::Pfn> frames;
+        for (int i = 0; i < 100; i++) frames.push_back(mm::allocate_frame_with(content, State::kPageTable)->frame);
+        for (core::Pfn frame : frames) mm::free_frame_with(frame, content);
+        auto again = *mm::allocate_frame_with(content, State::kPageTable);
+        EXPECT_TRUE(again.ready);
+        mm::free_frame_with(again.frame, content);
+    }
+    EXPECT_EQ(mm::memory_statistics().free_pages, free_before);
+    std::set<uint64_t> seen;
+    while (auto frame = mm::allocate_frame(Fill::kUninitialized, State::kAnonymous)) {
+        EXPECT_TRUE(seen.insert(frame->number()).second);
+    }
+    EXPECT_EQ(seen.size(), free_before);
+    EXPECT_FALSE(mm::allocate_frame_with(mm::Content::kZeroes, State::kPageTable));
 }
 
 TEST_F(Frames, BlocksAreAlignedDisjointAndMergeAgain) {

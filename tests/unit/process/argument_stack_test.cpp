@@ -51,7 +51,7 @@ TEST(ArgumentStack, IsWhatTheAbiSays) {
         Reader reader{*image};
         uint64_t at = image->stack_pointer;
         EXPECT_EQ(at % 16, 0u);
-        EXPECT_EQ(image->bytes.size(), kTop - at);
+        EXPECT_EQ(image->bytes.size(), kTop - shift - at);
         EXPECT_EQ(reader.word(at), 3u);
         EXPECT_EQ(reader.text(reader.word(at + 8)), "program");
         EXPECT_EQ(reader.text(reader.word(at + 16)), "");
@@ -72,7 +72,22 @@ TEST(ArgumentStack, IsWhatTheAbiSays) {
         EXPECT_EQ(std::memcmp(reader.at(values[kAtRandom]), kRandom, 16), 0);
         EXPECT_EQ(image->argument_end - image->argument_start, arguments.bytes.size());
         EXPECT_EQ(image->environment_start, image->argument_end);
-        EXPECT_EQ(reader.word(kTop - 8), 0u);
+        EXPECT_EQ(reader.word(kTop - shift - 8), 0u);
+    }
+}
+
+// Between the parts lies nothing of the kernel's memory.
+TEST(ArgumentStack, GapsAreZero) {
+    for (size_t length = 1; length < 20; length++) {
+        { ByteBlock dirt; std::memset(*dirt.extend(4096), 0xee, 4096); }
+        StringBlock arguments = block({std::string(length, 'a')}), none;
+        auto image = build_stack(request_for(arguments, none), 1 << 20);
+        ASSERT_TRUE(image);
+        for (size_t i = 0; i < image->bytes.size(); i++) ASSERT_NE(image->bytes.data()[i], '\xee') << length;
+        for (uint64_t at = image->argument_start - 1; at % 16 != 15; at--) {
+            char byte = image->bytes.data()[at - image->stack_pointer];
+            ASSERT_TRUE(byte == 0 || std::strchr("x86_64", byte)) << length;
+        }
     }
 }
 

@@ -34,6 +34,26 @@ TEST(SignalSet, CountsFromOne) {
     EXPECT_EQ(SignalSet::of(9).bits, 0x100u);
 }
 
+TEST(SignalActions, StoresAndCopiesWhatIsNotTheDefault) {
+    SignalActions actions;
+    for (int signal = 1; signal <= kSigMax; signal++) EXPECT_EQ(actions[signal], SignalAction());
+    actions.set(1, {0x1000, kSaRestart, 0x2000, SignalSet::of(2)});
+    actions.set(64, {kSigIgn, kSaNoDefer, 0, {}});
+    actions.set(17, {kSigDfl, kSaNoCldWait, 0, {}});
+    SignalActions copy = actions;
+    actions.set(1, {});
+    EXPECT_EQ(actions[1], SignalAction());
+    EXPECT_EQ(copy[1].handler, 0x1000u);
+    EXPECT_EQ(copy[1].mask, SignalSet::of(2));
+    EXPECT_EQ(copy[17].flags, kSaNoCldWait);
+    copy.set_handler(1, kSigDfl);
+    EXPECT_EQ(copy[1].flags, kSaRestart);
+    copy.reset_handlers();
+    for (int signal = 1; signal < kSigMax; signal++) EXPECT_EQ(copy[signal], SignalAction());
+    EXPECT_EQ(copy[64].handler, kSigIgn);
+    EXPECT_EQ(copy[64].flags, 0u);
+}
+
 TEST(PendingSignals, KeepsOneOfEachStandardSignal) {
     PendingSignals queue;
     EXPECT_EQ(queue.add(kSigUsr1, entry(kSigUsr1, 1)), nullptr);
