@@ -114,6 +114,7 @@ Result<StackImage> build_stack(const StackRequest& request, uint64_t limit) {
     Writer writer{TRY(image.bytes.extend(end - image.stack_pointer)), image.stack_pointer};
     writer.word(at = end - sizeof(uint64_t), 0);
     writer.put(file_name, request.file_name.data(), request.file_name.size());
+    writer.zero(file_name + request.file_name.size(), end - sizeof(uint64_t));
     writer.put(image.environment_start, environment.bytes.data(), environment.bytes.size());
     writer.put(image.argument_start, arguments.bytes.data(), arguments.bytes.size());
     writer.zero(platform + kPlatform.size(), image.argument_start);

@@ -83,7 +83,10 @@ TEST(ArgumentStack, GapsAreZero) {
         StringBlock arguments = block({std::string(length, 'a')}), none;
         auto image = build_stack(request_for(arguments, none), 1 << 20);
         ASSERT_TRUE(image);
-        for (size_t i = 0; i < image->bytes.size(); i++) ASSERT_NE(image->bytes.data()[i], '\xee') << length;
+        for (size_t i = 0; i < image->bytes.size(); i++) {
+            ASSERT_NE(image->bytes.data()[i], '\xee') << length;
+            ASSERT_NE(image->bytes.data()[i], '\xbe') << length;  // AddressSanitizer's fresh memory
+        }
         for (uint64_t at = image->argument_start - 1; at % 16 != 15; at--) {
             char byte = image->bytes.data()[at - image->stack_pointer];
             ASSERT_TRUE(byte == 0 || std::strchr("x86_64", byte)) << length;
