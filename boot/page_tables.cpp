@@ -103,7 +103,7 @@ Result<core::PhysAddr> make_kernel_table(unsigned number) {
     auto table = static_cast<uint64_t*>(mm::to_pointer(frame));
     for (unsigned slot = arch::kFirstKernelSlot; slot < 512; slot++) {
         bool own = slot == arch::kProcessorSlot || slot == arch::kExposedSlot;
-        table[slot] = own ? arch::processor_top_entry(slot, number, false)
+        table[slot] = own ? arch::processor_top_entry(slot, number, arch::Model::kConfined)
                           : arch::kernel_top_entry(slot) & ~PageEntry::kUser;
     }
     if (frame.address().value() >= 4 * kGiB) PANIC("the kernel's table must lie below 4 GiB");

@@ -82,7 +82,6 @@ void initialize_this_processor() {
     uint64_t cr4 = arch::read_cr4() | arch::kCr4FsGsBase;
     if (arch::cpuid(7).ecx & 1 << 3) cr4 |= arch::kCr4ProtectionKeys;
     arch::write_cr4(cr4);
-    if (cr4 & arch::kCr4ProtectionKeys) arch::write_pkru(0);
     arch::initialize_fpu();
     arch::load_kernel_table();
     mpk::load_descriptors();

@@ -3,13 +3,14 @@
 #include "arch/x86_64/entry.h"
 #include "arch/x86_64/exception_fixup.h"
 #include "arch/x86_64/interrupt_table.h"
+#include "arch/x86_64/pkru.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/shootdown.h"
+#include "arch/x86_64/user_state.h"
 #include "boot/backtrace.h"
 #include "core/log.h"
 #include "core/panic.h"
-#include "libc-compat/syscall.h"
 #include "mm/address_space.h"
 #include "mpk/exposed_slot.h"
 #include "process/fault.h"
@@ -19,7 +20,9 @@
 namespace {
 
 constexpr uint64_t kPageFault = 14, kFirstInterrupt = 32;
-constexpr uint64_t kFaultWrite = 1 << 1, kFaultFetch = 1 << 4;
+constexpr uint64_t kDebug = 1, kNmi = 2, kInvalidOpcode = 6, kDoubleFault = 8, kGeneralProtection = 13;
+constexpr uint64_t kFaultWrite = 1 << 1, kFaultProtectionKey = 1 << 5;
+constexpr uint64_t kFlagTrap = 1 << 8;
 
 process::Thread& program_thread() { return static_cast<process::Thread&>(sched::current()); }
 
@@ -29,7 +32,8 @@ bool handle_user_copy_fault(arch::TrapFrame& frame, uint64_t address) {
     if (!fixup) return false;
     mm::AddressSpace* space = sched::current().address_space.get();
     bool write = frame.error_or_syscall & kFaultWrite;
-    if (space && address < core::kUserEnd &&
+    // A copy that the program's own keys forbid is not resolved by a present page.
+    if (space && address < core::kUserEnd && !(frame.error_or_syscall & kFaultProtectionKey) &&
         space->fault(UserAddr(address), write ? mm::AccessKind::kWrite : mm::AccessKind::kRead)) {
         return true;
     }
@@ -48,13 +52,12 @@ bool handle_user_copy_fault(arch::TrapFrame& frame, uint64_t address) {
 
 extern "C" {
 
-void isounik_system_call(arch::TrapFrame* frame) {
-    process::Thread& thread = program_thread();
-    thread.frame = frame;
-    abi::dispatch(thread, *frame);
-}
-
 void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_program) {
+    if (from_program && arch::processor().model != arch::Model::kConfined) {
+        // The program may have made up the frame and jumped to a stub: no selector and system flag of its choice.
+        arch::sanitize_frame(*frame, arch::EntryRing::kRing0);
+        if (vector == kInvalidOpcode && mpk::is_stub(frame->rip)) vector = kGeneralProtection;
+    }
     if (vector >= kFirstInterrupt) {
         frame->error_or_syscall = ~uint64_t{0};  // no system call to restart
         bool real = arch::handle_interrupt(static_cast<uint8_t>(vector));
@@ -73,7 +76,11 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
         frame->error_or_syscall = ~uint64_t{0};
         return process::program_exception(thread, *frame, vector, error, address);
     }
-    if (vector == kPageFault && handle_user_copy_fault(*frame, address)) return;
+    if (vector == kPageFault && handle_user_copy_fault(*frame, address)) {
+        // The entry stub has opened all keys.
+        if (arch::processor().copy_pkru) arch::write_pkru(arch::processor().copy_pkru);
+        return;
+    }
     die("exception in the kernel", *frame, vector);
 }
 
@@ -81,14 +88,27 @@ void isounik_first_return(arch::TrapFrame* frame) {
     process::Thread& thread = program_thread();
     thread.frame = frame;
     process::return_to_user(thread, *frame);
-    mpk::exit_stub((frame->cs & 3) == 0)(frame);
+    arch::processor().exit_to_program(frame);
     __builtin_unreachable();
 }
 
-// NMI, #DF and #MC, on a stack of their own.
-void isounik_own_stack_interrupt(arch::TrapFrame* frame, uint64_t vector) {
-    if (vector == 2) return klog::warn("NMI on processor {}", arch::processor().number);
-    die(vector == 8 ? "double fault" : "machine check", *frame, vector);
+uint32_t isounik_own_stack_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_program) {
+    bool in_stub = mpk::is_stub(frame->rip);
+    if (from_program) frame->rip = mpk::leave_window(frame->rip);
+    switch (vector) {
+        case kDebug:
+            // In the kernel: a program in ring 0 has jumped to a stub with TF set. In a stub: single steps that end
+            // at the program's next instruction.
+            if (!from_program) frame->rflags &= ~kFlagTrap;
+            return from_program && !in_stub;
+        case kNmi:
+            klog::warn("NMI on processor {}", arch::processor().number);
+            return 0;
+        default:
+            // A program in ring 0 can make these up by jumping to the stub or by `int n`.
+            if (from_program && arch::processor().model != arch::Model::kConfined) return 1;
+            die(vector == kDoubleFault ? "double fault" : "machine check", *frame, vector);
+    }
 }
 
 [[noreturn]] void isounik_stub_fault(arch::TrapFrame* frame, uint64_t vector) {

@@ -3,16 +3,19 @@
 
 #include <atomic>
 
+#include "arch/x86_64/entry.h"
+#include "arch/x86_64/user_state.h"
 #include "core/log.h"
 #include "libc-compat/families.h"
 #include "libc-compat/trace.h"
 #include "process/fault.h"
+#include "process/signal_frame.h"
 
 namespace abi {
 
 namespace {
 
-constexpr unsigned kTableSize = 512;
+constexpr unsigned kTableSize = SYSTEM_CALL_TABLE_SIZE;
 
 #define ISOUNIK_FAMILY_ADDRESS(name) &name,
 constexpr const SystemCallFamily* kFamilies[] = {ISOUNIK_FAMILIES(ISOUNIK_FAMILY_ADDRESS)};
@@ -21,6 +24,15 @@ constexpr const SystemCallFamily* kFamilies[] = {ISOUNIK_FAMILIES(ISOUNIK_FAMILY
 const SystemCall* table[kTableSize];
 std::atomic<uint64_t> logged[kTableSize / 64];
 bool tracing = false;
+
+// What Linux too enters with a full frame (arch/x86/entry/syscalls/syscall_64.tbl, the "ptregs" calls), as far as
+// they exist here, and those that return to other registers.
+constexpr bool needs_full_frame(uint64_t number) {
+    constexpr uint64_t kSigReturn = 15, kClone = 56, kFork = 57, kVfork = 58, kExecve = 59, kExecveAt = 322,
+                       kClone3 = 435;
+    return number == kSigReturn || number == kClone || number == kFork || number == kVfork || number == kExecve ||
+           number == kExecveAt || number == kClone3;
+}
 
 // glibc tries these at the start of every program and does without: no word about them at the default level.
 constexpr bool is_only_tried(uint64_t number) {
@@ -45,6 +57,34 @@ void log_unknown(const process::Thread& thread, uint64_t number) {
 
 std::span<const SystemCallFamily* const> families() { return kFamilies; }
 
+namespace {
+
+int64_t unknown_call(Context context) {
+    log_unknown(context.thread, context.frame.error_or_syscall);
+    return -static_cast<int64_t>(Errno::kNoSys);
+}
+
+int64_t traced_call(Context context) {
+    const SystemCall& call = *table[context.frame.error_or_syscall];
+    trace_entry(context, call);
+    int64_t result = call.handler(context);
+    trace_result(context, call, result);
+    return result;
+}
+
+void set_entry(uint64_t number, const SystemCall* call) {
+    auto handler = reinterpret_cast<const void*>(!call ? unknown_call : tracing ? traced_call : call->handler);
+    if (needs_full_frame(number)) handler = reinterpret_cast<const void*>(isounik_full_frame_call);
+    isounik_system_call_table[number] = handler;
+}
+
+}  // namespace
+
+int64_t detail::encode_error(process::Thread& thread, Errno error) {
+    if (error >= Errno::kRestartSys) thread.exit_work.fetch_or(sched::kWorkRestart, std::memory_order_relaxed);
+    return -static_cast<int64_t>(error);
+}
+
 void initialize_dispatch() {
     for (const SystemCallFamily* family : kFamilies) {
         for (const SystemCall& call : family->calls) {
@@ -53,25 +93,48 @@ void initialize_dispatch() {
             table[call.number] = &call;
         }
     }
+    for (uint64_t number = 0; number < kTableSize; number++) set_entry(number, table[number]);
+    set_entry(kTableSize, nullptr);
 }
 
-void set_tracing(bool enabled) { tracing = enabled; }
-
-void dispatch(process::Thread& thread, arch::TrapFrame& frame) {
-    thread.frame = &frame;
-    thread.in_system_call = true;
-    uint64_t number = frame.error_or_syscall;
-    const SystemCall* call = number < kTableSize ? table[number] : nullptr;
-    Context context{thread, frame};
-    if (call) [[likely]] {
-        if (tracing) [[unlikely]] trace_entry(context, *call);
-        frame.rax = static_cast<uint64_t>(call->handler(context));
-        if (tracing) [[unlikely]] trace_result(context, *call);
-    } else {
-        log_unknown(thread, number);
-        frame.rax = static_cast<uint64_t>(-static_cast<int64_t>(Errno::kNoSys));
-    }
-    process::return_to_user(thread, frame);
+void set_tracing() {
+    tracing = true;
+    for (uint64_t number = 0; number < kTableSize; number++) set_entry(number, table[number]);
 }
 
 }  // namespace abi
+
+extern "C" {
+
+const void* isounik_system_call_table[SYSTEM_CALL_TABLE_SIZE + 1];
+
+namespace {
+
+// What the stubs leave out: the registers that `syscall` overwrites, and safe selectors and flags.
+process::Thread& complete_frame(arch::TrapFrame& frame) {
+    process::Thread& thread = process::current_thread();
+    thread.frame = &frame;
+    thread.in_system_call = true;
+    frame.rcx = frame.rip;
+    frame.r11 = frame.rflags;
+    arch::sanitize_frame(frame, process::entry_ring(thread));
+    return thread;
+}
+
+}  // namespace
+
+void isounik_system_call_work(arch::TrapFrame* frame) {
+    process::return_to_user(complete_frame(*frame), *frame);
+}
+
+void isounik_full_system_call(arch::TrapFrame* frame) {
+    process::Thread& thread = complete_frame(*frame);
+    abi::Context context{thread, *frame};
+    const abi::SystemCall* call = abi::table[frame->error_or_syscall];
+    int64_t result = !call ? abi::unknown_call(context)
+                     : abi::tracing ? abi::traced_call(context) : call->handler(context);
+    frame->rax = static_cast<uint64_t>(result);
+    process::return_to_user(thread, *frame);
+}
+
+}

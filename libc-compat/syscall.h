@@ -38,8 +38,9 @@ struct Context {
     Result<Ref<fs::File>> file(int fd) const { return thread.files->get(fd); }
 };
 
-// Returns the value for rax: a result, or -errno.
-using Handler = int64_t (*)(Context& context);
+// Returns the value for rax: a result, or -errno. By value: the entry stubs pass it in two registers.
+using Handler = int64_t (*)(Context context);
+static_assert(std::is_trivially_copy_constructible_v<Context>);
 
 struct SystemCall {
     uint16_t number;
@@ -70,23 +71,25 @@ inline uint64_t argument(const arch::TrapFrame& frame) {
     else if constexpr (kIndex == 4) return frame.r8;
     else return frame.r9;
 }
+// -errno; codes that restart a call, which programs never see, are work for the way out.
+int64_t encode_error(process::Thread& thread, Errno error);
 template <typename T>
-inline int64_t encode(const Result<T>& result) {
-    if (!result) [[unlikely]] return -static_cast<int64_t>(result.error());
+inline int64_t encode(process::Thread& thread, const Result<T>& result) {
+    if (!result) [[unlikely]] return encode_error(thread, result.error());
     if constexpr (std::is_void_v<T>) return 0;
     else if constexpr (std::is_same_v<T, UserAddr>) return static_cast<int64_t>(result->value());
     else return static_cast<int64_t>(*result);
 }
 template <auto kFunction, typename R, typename... Args, size_t... kIndices>
 inline int64_t invoke(Context& context, Result<R> (*)(Context&, Args...), std::index_sequence<kIndices...>) {
-    return encode(kFunction(context, decode<std::remove_cvref_t<Args>>(argument<kIndices>(context.frame))...));
+    return encode(context.thread, kFunction(context, decode<std::remove_cvref_t<Args>>(argument<kIndices>(context.frame))...));
 }
 template <auto kFunction, typename R, typename... Args>
 inline int64_t unpack(Context& context, Result<R> (*function)(Context&, Args...)) {
     return invoke<kFunction>(context, function, std::index_sequence_for<Args...>{});
 }
 template <auto kFunction>
-int64_t handler(Context& context) { return unpack<kFunction>(context, kFunction); }
+int64_t handler(Context context) { return unpack<kFunction>(context, kFunction); }
 
 }  // namespace detail
 
@@ -99,15 +102,11 @@ int64_t handler(Context& context) { return unpack<kFunction>(context, kFunction)
     ::abi::SystemCall { number, #name, &::abi::detail::handler<&sys_##name>, __VA_ARGS__ }
 #endif
 
-// Fills the table from all families. Once at boot, before the first program.
+// Fills isounik_system_call_table (arch/x86_64/entry.h) from all families: the entry stubs call its handlers. A
+// number without a handler is logged once by name and answered with ENOSYS. Once at boot, before the first program.
 void initialize_dispatch();
-// `trace=syscalls`: log each call and its result at level info.
-void set_tracing(bool enabled);
-// Entered from the stubs for each system call of a program: runs the handler, or logs an unknown number once
-// by name and answers ENOSYS; then calls process::return_to_user(), which handles restarts, signals and
-// preemption.
-void dispatch(process::Thread& thread, arch::TrapFrame& frame);
-
+// `trace=syscalls`: log each call and its result at level info. After initialize_dispatch().
+void set_tracing();
 // The name of any x86-64 system call, supported or not ("futex_waitv"), or empty.
 std::string_view system_call_name(uint64_t number);
 // All families, for the docs and the coverage check.

@@ -37,12 +37,11 @@ void trace_entry(const Context& context, const SystemCall& call) {
                call.name, std::string_view(text, used));
 }
 
-void trace_result(const Context& context, const SystemCall& call) {
-    int64_t result = static_cast<int64_t>(context.frame.rax);
+void trace_result(const Context& context, const SystemCall& call, int64_t result) {
     if (result < 0 && result > -4096) {
         klog::info("tid {}: {} = -{}", context.thread.tid, call.name, static_cast<Errno>(-result));
     } else {
-        klog::info("tid {}: {} = {} (0x{:x})", context.thread.tid, call.name, result, context.frame.rax);
+        klog::info("tid {}: {} = {} (0x{:x})", context.thread.tid, call.name, result, static_cast<uint64_t>(result));
     }
 }
 

@@ -9,6 +9,6 @@ namespace abi {
 // never returns is seen.
 void trace_entry(const Context& context, const SystemCall& call);
 // "tid 8: read = 12" or "= -ENOENT".
-void trace_result(const Context& context, const SystemCall& call);
+void trace_result(const Context& context, const SystemCall& call, int64_t result);
 
 }  // namespace abi

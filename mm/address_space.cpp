@@ -75,7 +75,7 @@ void AddressSpace::activate() {
     // From here on, changes of the tables are flushed on this processor too; earlier ones are in memory before
     // CR3 is loaded (FlushBatch::flush() does the reverse).
     state.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
-    arch::load_top_table(top.address());
+    arch::load_top_table(top.address(), state.tables.model());
     processor.loaded = &state;
     if (before) leave(*before, cpu);
 }

@@ -101,9 +101,8 @@ void PageTables::fill_top(Pfn top, unsigned cpu) const {
             table->set(slot, master_[slot]);
         }
     }
-    bool isolated = model_ != arch::Model::kConfined;
     for (unsigned slot : {arch::kProcessorSlot, arch::kExposedSlot}) {
-        table->set(slot, PageEntry(arch::processor_top_entry(slot, cpu, isolated)));
+        table->set(slot, PageEntry(arch::processor_top_entry(slot, cpu, model_)));
     }
 }
 
@@ -111,7 +110,7 @@ Pfn PageTables::prepare_top(unsigned cpu, Pfn spare) {
     core::SpinGuard guard(top_lock_);
     if (tops_[cpu] != Pfn()) return tops_[cpu];
     uint64_t bit = uint64_t{1} << cpu;
-    bool confined = model_ == arch::Model::kConfined;
+    bool confined = model_ != arch::Model::kIsolated;  // U/S = 0: `none` too has the kernel outside of keys
     if (auto fresh = allocate_top_table(confined)) {
         tops_[cpu] = *fresh;
     } else {
@@ -194,7 +193,7 @@ PageTables::~PageTables() {
         }
     }
     for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) {
-        free_top_table(tops_[std::countr_zero(cpus)], model_ == arch::Model::kConfined);
+        free_top_table(tops_[std::countr_zero(cpus)], model_ != arch::Model::kIsolated);
     }
 }
 

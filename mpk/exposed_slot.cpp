@@ -16,17 +16,24 @@ namespace {
 using arch::PageEntry;
 
 extern "C" {
-// mpk/stubs.S, in this order; index 0 confined, 1 isolated.
+// mpk/stubs.S, in this order; the index is the model's.
 struct StubAddresses {
-    uint64_t vectors[2], nmi[2], double_fault[2], machine_check[2], system_call[2], exit[2];
+    uint64_t vectors[arch::kModelCount], debug[arch::kModelCount], nmi[arch::kModelCount],
+        double_fault[arch::kModelCount], machine_check[arch::kModelCount], system_call[arch::kModelCount],
+        exit[arch::kModelCount];
 };
 extern const StubAddresses stub_addresses;
+// Where PKRU is open while Processor::in_program is set: [start, end) goes on at `restart` with PKRU closed.
+struct StubWindow {
+    uint64_t start, end, restart;
+};
+extern const StubWindow stub_windows[], stub_windows_end[];
 // boot/kernel.ld.
 extern const char stubs_physical[], stubs_page_count[];
 }
 
 struct SharedPages {
-    core::Pfn gate[2], idt[2], gdt;
+    core::Pfn gate[arch::kModelCount], idt[arch::kModelCount], gdt;
 };
 SharedPages shared;
 
@@ -64,7 +71,7 @@ void fill_idt(core::Pfn page, unsigned model) {
     for (unsigned vector = 0; vector < 256; vector++) {
         uint64_t handler = stub_addresses.vectors[model] + 16 * vector;
         uint8_t ist = 1;
-        if (vector == 1) ist = 5;
+        if (vector == 1) handler = stub_addresses.debug[model], ist = 5;
         if (vector == 2) handler = stub_addresses.nmi[model], ist = 2;
         if (vector == 8) handler = stub_addresses.double_fault[model], ist = 3;
         if (vector == 18) handler = stub_addresses.machine_check[model], ist = 4;
@@ -110,11 +117,11 @@ Result<core::Pfn> new_page() { return mm::allocate_frame(mm::Fill::kZeroed, mm::
 
 arch::PageTable& table_at(core::Pfn frame) { return *static_cast<arch::PageTable*>(mm::to_pointer(frame)); }
 
-// Three levels of tables that map `leaf_table` at offset 0 of a slot.
-Result<core::Pfn> chain_to(core::Pfn leaf_table) {
+// Three levels of tables that map `leaf_table` at the 2 MiB of a slot that hold `address`.
+Result<core::Pfn> chain_to(core::Pfn leaf_table, uint64_t address) {
     core::Pfn directory = TRY(new_table()), pointers = TRY(new_table());
-    table_at(directory).set(0, PageEntry::kernel_table(leaf_table));
-    table_at(pointers).set(0, PageEntry::kernel_table(directory));
+    table_at(directory).set(arch::table_index(address, 2), PageEntry::kernel_table(leaf_table));
+    table_at(pointers).set(arch::table_index(address, 3), PageEntry::kernel_table(directory));
     return pointers;
 }
 
@@ -123,7 +130,8 @@ constexpr uint64_t kTopFlags = PageEntry::kPresent | PageEntry::kWrite | PageEnt
 }  // namespace
 
 Result<void> initialize_exposed_pages() {
-    for (unsigned model = 0; model < 2; model++) {
+    for (unsigned model = 0; model < arch::kModelCount; model++) {
+        arch::set_exit_stub(static_cast<arch::Model>(model), exit_stub(static_cast<arch::Model>(model)));
         shared.gate[model] = TRY(new_page());
         shared.idt[model] = TRY(new_page());
         fill_gate(shared.gate[model], model);
@@ -138,27 +146,30 @@ Result<void> build_processor_slots(unsigned number, core::Pfn page) {
     core::Pfn stacks[kIstStacks];
     for (core::Pfn& stack : stacks) stack = TRY(new_page());
     core::Pfn data_table = TRY(new_table());
-    table_at(data_table).set(0, PageEntry::kernel_data(page));
-    core::Pfn data_chain = TRY(chain_to(data_table));
+    table_at(data_table).set(arch::table_index(PROCESSOR_BASE, 1), PageEntry::kernel_data(page));
+    core::Pfn data_chain = TRY(chain_to(data_table, PROCESSOR_BASE));
+    static_cast<arch::Processor*>(mm::to_pointer(page))->exit_to_program = exit_stub(arch::Model::kConfined);
+    core::Pfn scratch = TRY(new_page());
     core::Pfn stub_frame(core::PhysAddr(reinterpret_cast<uint64_t>(stubs_physical)));
-    for (unsigned model = 0; model < 2; model++) {
+    for (unsigned i = 0; i < arch::kModelCount; i++) {
+        auto model = static_cast<arch::Model>(i);
         core::Pfn leaves = TRY(new_table());
         arch::PageTable& table = table_at(leaves);
         auto map = [&](uint64_t offset, core::Pfn frame, uint64_t flags) {
             table.set(static_cast<unsigned>(offset / core::kPageSize), PageEntry(frame, flags));
         };
-        map(EXPOSED_GATE, shared.gate[model], kRead);
-        for (uint64_t i = 0; i < reinterpret_cast<uint64_t>(stubs_page_count); i++) {
-            map(EXPOSED_STUBS + i * core::kPageSize, stub_frame + i, kRead);
+        map(EXPOSED_GATE, shared.gate[i], kRead);
+        for (uint64_t n = 0; n < reinterpret_cast<uint64_t>(stubs_page_count); n++) {
+            map(EXPOSED_STUBS + n * core::kPageSize, stub_frame + n, kRead);
         }
-        map(EXPOSED_IDT, shared.idt[model], kData);
+        map(EXPOSED_IDT, shared.idt[i], kData);
         map(EXPOSED_GDT, shared.gdt, kData);
-        map(EXPOSED_SCRATCH, model == 0 ? page : TRY(new_page()), kReadWrite);
-        for (unsigned i = 0; i < kIstStacks; i++) map(kIstOffsets[i], stacks[i], kReadWrite);
-        core::Pfn chain = TRY(chain_to(leaves));
-        arch::set_processor_top_entry(arch::kExposedSlot, number, model == 1, PageEntry(chain, kTopFlags).raw());
-        uint64_t user = model == 1 ? PageEntry::kUser : 0;
-        arch::set_processor_top_entry(arch::kProcessorSlot, number, model == 1,
+        map(EXPOSED_SCRATCH, scratch, kReadWrite);
+        for (unsigned n = 0; n < kIstStacks; n++) map(kIstOffsets[n], stacks[n], kReadWrite);
+        core::Pfn chain = TRY(chain_to(leaves, EXPOSED_BASE));
+        arch::set_processor_top_entry(arch::kExposedSlot, number, model, PageEntry(chain, kTopFlags).raw());
+        uint64_t user = model == arch::Model::kIsolated ? PageEntry::kUser : 0;
+        arch::set_processor_top_entry(arch::kProcessorSlot, number, model,
                                       PageEntry(data_chain, kTopFlags | user).raw());
     }
     return {};
@@ -193,6 +204,17 @@ void load_descriptors() {
     arch::write_msr(arch::kMsrSfmask, 0x100 | 0x200 | 0x400 | 0x3000 | 0x4000 | 0x10000 | 0x40000);
 }
 
-ExitStub exit_stub(bool isolated) { return reinterpret_cast<ExitStub>(stub_addresses.exit[isolated]); }
+ExitStub exit_stub(arch::Model model) {
+    return reinterpret_cast<ExitStub>(stub_addresses.exit[static_cast<unsigned>(model)]);
+}
+
+bool is_stub(uint64_t address) { return address - EXPOSED_BASE < EXPOSED_STUBS_END; }
+
+uint64_t leave_window(uint64_t address) {
+    for (const StubWindow* window = stub_windows; window != stub_windows_end; window++) {
+        if (address >= window->start && address < window->end) return window->restart;
+    }
+    return address;
+}
 
 }  // namespace mpk

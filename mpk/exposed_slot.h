@@ -2,9 +2,9 @@
 //
 // One top-level slot with U/S = 0, the same virtual address on every processor, other pages on each. It holds
 // exactly (offsets in arch/x86_64/asm_layout.h): the gate page (where LSTAR points: a jump to the model's stub),
-// the stubs, IDT, GDT and TSS read-only, a scratch page and five IST stacks writable. Two chains a processor,
-// one for confined programs (its scratch page is the Processor page: ring 3 cannot reach it), one for isolated
-// ones (its scratch page holds nothing but the running program's registers).
+// the stubs, IDT, GDT and TSS read-only, a scratch page and five IST stacks writable. Three chains a processor,
+// one for each model: they differ in the gate page and the IDT. The writable pages hold nothing but the running
+// program's registers.
 #pragma once
 
 #include "arch/x86_64/processor.h"
@@ -24,8 +24,14 @@ Result<void> build_processor_slots(unsigned number, core::Pfn page);
 // its exposed slot.
 void load_descriptors();
 
-// The stub that leaves the kernel to a program with a full restore: arch::Processor::exit_to_program.
+// The stub that leaves the kernel to a program of `model` with a full restore: arch::Processor::exit_to_program.
 using ExitStub = void (*)(void* frame);
-ExitStub exit_stub(bool isolated);
+ExitStub exit_stub(arch::Model model);
+
+// `address` lies in the gate page or in a stub.
+bool is_stub(uint64_t address);
+// Where an NMI or #DB that interrupted a program at `address` returns to: `address` itself, or, where PKRU may be
+// open there, a place of the same stub that is right with PKRU closed.
+uint64_t leave_window(uint64_t address);
 
 }  // namespace mpk

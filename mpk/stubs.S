@@ -1,41 +1,60 @@
 // Entry and exit stubs, linked into the exposed slot (EXPOSED_STUBS). docs/architecture.md, "Ways in and out".
 //
-// Two sets: *_confined for programs in ring 3, *_isolated for programs in ring 0 with PKRU closed. Every entry
-// arrives with IF = 0. The exposed slot's data is reached RIP-relative; the Processor page of kernel memory by
-// its absolute address once PKRU is open. No stub uses a program's stack, and FS and GS are left alone.
+// Three sets: *_confined for programs in ring 3, *_isolated for programs in ring 0 with the kernel's key closed,
+// *_none for programs in ring 0 with the kernel open. Every entry by the processor arrives with IF = 0. The stubs
+// reach the exposed slot and the Processor page RIP-relative. No stub uses a program's stack, and FS and GS are
+// left alone.
+//
+// A program in ring 0 can jump to any instruction here, with any registers, flags and RSP. What follows from it:
+// - After every WRPKRU that opens, EAX is compared with 0; after every one that closes, the kernel's bit is tested.
+// - Code behind an opening WRPKRU trusts nothing from before it: RSP is loaded from kernel memory or compared with
+//   the only place where the processor can have put it, IF and DF are cleared.
+// - Processor::in_program says who was interrupted. It is set while PKRU is still open and cleared when it is open
+//   again, so that whatever arrives in between is the program's.
+// - Whoever skips the WRPKRU faults at the first access to the Processor page.
+// NMI and #DB can arrive between the WRPKRU and the change of in_program. They close PKRU when they return, and
+// return to the window's restart label (stub_windows).
 #include "arch/x86_64/asm_layout.h"
 
-// RIP-relative operand for an offset within the exposed slot (exposed_base: boot/kernel.ld).
+// RIP-relative operands: an offset within the exposed slot, a field of arch::Processor (boot/kernel.ld).
 #define EXPOSED(offset) (exposed_base + (offset))(%rip)
+#define P(field) (processor_page + (field))(%rip)
 #define S_RAX EXPOSED(EXPOSED_SCRATCH + 0)
 #define S_RCX EXPOSED(EXPOSED_SCRATCH + 8)
 #define S_RDX EXPOSED(EXPOSED_SCRATCH + 16)
+#define S_FLAGS EXPOSED(EXPOSED_SCRATCH + 24)
+#define S_RSP EXPOSED(EXPOSED_SCRATCH + 32)  // behind S_FLAGS
 #define S_IRET (EXPOSED_SCRATCH + 64)
+#define ENTRIES(model) P(PROCESSOR_ENTRIES + 8 * (model))
 
+.section .rodata.stub_windows, "a"
+.balign 8
+.globl stub_windows
+stub_windows:
 
 .section .stubs, "ax"
 .code64
+
+// Where the frame ends when the processor has switched to this IST stack and the stub has pushed all.
+#define IST_FRAME(stack) EXPOSED(stack + 0x1000 - FRAME_SIZE)
 
 // Pushes rsi down to r15 (the error word and rdi are on the stack already) as TrapFrame orders them.
 .macro PUSH_REST
     pushq %rsi
     pushq %rdx
-    pushq %rcx
-    pushq %rax
     pushq %r8
     pushq %r9
     pushq %r10
+    pushq %rax
+    pushq %rcx
     pushq %r11
-    PUSH_CALLEE_SAVED
-.endm
-
-.macro PUSH_CALLEE_SAVED
     pushq %rbx
     pushq %rbp
     pushq %r12
     pushq %r13
     pushq %r14
     pushq %r15
+    cld
 .endm
 
 .macro POP_CALLEE_SAVED
@@ -47,89 +66,289 @@
     popq %rbx
 .endm
 
-// ---------------------------------------------------------------- confined: ring 3
+// [start, end): an NMI or #DB there goes on at `restart`. Table for mpk/stub_windows.cpp.
+.macro WINDOW start, end, restart
+    .pushsection .rodata.stub_windows, "a"
+    .quad \start, \end, \restart
+    .popsection
+.endm
+
+// Opens PKRU; clobbers eax (0), ecx, edx. The window is open until OPENED.
+.macro OPEN_KEYS name
+opening_\name:
+    xorl %eax, %eax
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    wrpkru
+    testl %eax, %eax               // somebody jumped to the instruction above with another value
+    jnz isolated_abort
+    cli                            // ... or with interrupts on, or DF set
+    cld
+.endm
+.macro OPENED name
+    movb $0, P(PROCESSOR_IN_PROGRAM)
+opened_\name:
+    WINDOW opening_\name, opened_\name, opening_\name
+.endm
+
+// Back to the program: sets in_program and loads its PKRU; clobbers eax, ecx, edx and the flags.
+.macro CLOSE_KEYS name
+    movb $1, P(PROCESSOR_IN_PROGRAM)
+closing_\name:
+    movl P(PROCESSOR_PROGRAM_PKRU), %eax
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    wrpkru
+    testl $PKRU_KERNEL_CLOSED, %eax
+    jz isolated_abort
+closed_\name:
+    WINDOW closing_\name, closed_\name, closed_\name
+.endm
+
+// ---------------------------------------------------------------- the kernel's own WRPKRU: arch::write_pkru()
+
+// At the start of the stubs (arch/x86_64/pkru.cpp): PKRU becomes edi. A program that jumps to the WRPKRU dies.
+set_keys:
+    movl %edi, %eax
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    wrpkru
+    cmpb $0, P(PROCESSOR_IN_PROGRAM)
+    jne isolated_abort
+    ret
+
+// ---------------------------------------------------------------- system calls
+
+// On the kernel stack, the program's RSP pushed: the words that system calls may need (arch/x86_64/trap_frame.h),
+// and the call itself. Expects the number in rax; the program's rcx and rdx are at the operands.
+.macro CALL_SYSTEM rcx, rdx
+    pushq %r11
+    pushq $SELECTOR_KERNEL_CODE    // a full frame gets its selectors in C++
+    pushq \rcx
+    pushq %rax
+    pushq %rdi
+    pushq %rsi
+    pushq \rdx
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    subq $FRAME_R10, %rsp
+    movq P(PROCESSOR_CURRENT), %rdi
+    movq %rsp, %rsi
+    cmpq $SYSTEM_CALL_TABLE_SIZE, %rax
+    jae 2f
+1:  call *isounik_system_call_table(, %rax, 8)
+    movq P(PROCESSOR_CURRENT), %rcx
+    cmpw $0, THREAD_WORK(%rcx)
+    jne system_call_work
+    addq $FRAME_R10, %rsp
+    popq %r10
+    popq %r9
+    popq %r8
+    .subsection 1
+2:  movl $SYSTEM_CALL_TABLE_SIZE, %eax
+    jmp 1b
+    .previous
+.endm
 
 .balign 64
 syscall_confined:
-    movq %rsp, EXPOSED(EXPOSED_SCRATCH + PROCESSOR_SCRATCH)
-    movq EXPOSED(EXPOSED_SCRATCH + PROCESSOR_KERNEL_STACK), %rsp
-    pushq $SELECTOR_USER_DATA
-    pushq EXPOSED(EXPOSED_SCRATCH + PROCESSOR_SCRATCH)
-    pushq %r11
-    pushq $SELECTOR_USER_CODE
-    pushq %rcx
-    pushq %rax
-    pushq %rdi
-    PUSH_REST
-    movq %rsp, %rdi
-    movq $isounik_system_call, %rax
-    call *%rax
-    // SYSRET restores RIP from RCX and RFLAGS from R11: only if the frame wants just that.
-    movq FRAME_RIP(%rsp), %rcx
-    cmpq FRAME_RCX(%rsp), %rcx
-    jne exit_confined_here
-    movq FRAME_RFLAGS(%rsp), %r11
-    cmpq FRAME_R11(%rsp), %r11
-    jne exit_confined_here
-    movq %rcx, %rax
-    shrq $47, %rax                 // SYSRET to a non-canonical address faults in ring 0
-    jnz exit_confined_here
-    POP_CALLEE_SAVED
-    addq $8, %rsp
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    addq $8, %rsp
+    movq %rsp, P(PROCESSOR_SCRATCH)
+    movq P(PROCESSOR_ENTRY_STACK), %rsp
+    incq ENTRIES(0)
+    pushq P(PROCESSOR_SCRATCH)
+    CALL_SYSTEM %rcx, %rdx
     popq %rdx
     popq %rsi
     popq %rdi
-    movq 32(%rsp), %rsp            // past the error word, rip, cs and rflags
+    popq %rcx                      // the number
+    popq %rcx                      // canonical: the last user page is never mapped
+    popq %r11                      // CS
+    popq %r11
+    popq %rsp
     sysretq
 
-// void exit_confined(TrapFrame* frame): restores everything from the frame on the kernel stack. Also the way
-// back into the kernel itself (an interrupted poll point, a resolved fault of a user copy).
+.balign 64
+syscall_isolated:
+    movq %rax, S_RAX
+    movq %rcx, S_RCX
+    movq %rdx, S_RDX
+    OPEN_KEYS syscall
+    OPENED syscall
+    movq %rsp, %rcx
+    movq P(PROCESSOR_ENTRY_STACK), %rsp
+    incq ENTRIES(1)
+    movq S_RAX, %rax
+    pushq %rcx
+    CALL_SYSTEM S_RCX, S_RDX
+    movq %rax, S_RAX
+    popq S_RDX
+    popq %rsi
+    popq %rdi
+    popq %rcx                      // the number
+    popq %r11                      // RIP; RCX and R11 are `syscall`'s to change
+    popq %rcx                      // CS
+    popq S_FLAGS
+    popq S_RSP
+    CLOSE_KEYS syscall
+    // IF stays 0 until the last instruction but one. TF may trap here: resumed without a word (db_isolated).
+    andl $~0x200, S_FLAGS
+    leaq S_FLAGS, %rsp
+    popfq
+    popq %rsp
+    movq S_RAX, %rax
+    movq S_RDX, %rdx
+    sti
+    jmp *%r11
+
+.balign 64
+syscall_none:
+    movq %rsp, P(PROCESSOR_SCRATCH)
+    movq P(PROCESSOR_ENTRY_STACK), %rsp
+    movb $0, P(PROCESSOR_IN_PROGRAM)
+    incq ENTRIES(2)
+    pushq P(PROCESSOR_SCRATCH)
+    CALL_SYSTEM %rcx, %rdx
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    popq %rcx
+    popq %r11                      // RIP
+    popq %rcx                      // CS
+    andq $~0x200, (%rsp)
+    movb $1, P(PROCESSOR_IN_PROGRAM)
+    popfq
+    popq %rsp
+    sti
+    jmp *%r11
+
+// Work on the way out (signals, preemption, restarts): with a full frame, in the kernel's text (system_call.S).
+system_call_work:
+    movq %rax, FRAME_RAX(%rsp)
+    jmp *isounik_work_entry
+
+// ---------------------------------------------------------------- full restore
+
+// void exit_*(TrapFrame* frame): back to a program with everything from the frame on the kernel stack.
+// exit_kernel is the way back into the kernel itself (an interrupted poll point, a resolved fault of a user copy).
 .balign 16
+exit_none:
+    movb $1, P(PROCESSOR_IN_PROGRAM)
 exit_confined:
-exit_kernel:
     movq %rdi, %rsp
-exit_confined_here:
-exit_kernel_here:
+exit_kernel:
     POP_CALLEE_SAVED
     popq %r11
+    popq %rcx
+    popq %rax
     popq %r10
     popq %r9
     popq %r8
-    popq %rax
-    popq %rcx
     popq %rdx
     popq %rsi
     popq %rdi
     addq $8, %rsp
     iretq
 
-// On IST1, with the error word and rdi pushed and the vector in edi.
+// IRETQ reads its five words after PKRU is closed, so they are copied to the exposed scratch page first.
+.balign 16
+exit_isolated:
+    movq %rdi, %rsp
+    leaq EXPOSED(S_IRET), %rdi
+    leaq FRAME_RIP(%rsp), %rsi
+    movl $5, %ecx
+    rep movsq
+    POP_CALLEE_SAVED
+    popq %r11
+    popq S_RCX
+    popq S_RAX
+    popq %r10
+    popq %r9
+    popq %r8
+    popq S_RDX
+    popq %rsi
+    popq %rdi
+    leaq EXPOSED(S_IRET), %rsp
+    CLOSE_KEYS exit
+    movq S_RAX, %rax
+    movq S_RCX, %rcx
+    movq S_RDX, %rdx
+    iretq
+
+// With in_program set: the program gets a signal.
+isolated_abort:
+    ud2
+
+// ---------------------------------------------------------------- interrupts and exceptions on IST1
+
+// With the error word and rdi pushed and the vector in edi.
 .balign 64
 interrupt_confined:
     PUSH_REST
-    cld
     movl %edi, %ebx
     movq %rsp, %rsi
-    xorl %ebp, %ebp
-    testb $3, FRAME_CS(%rsi)
-    jz copy_off_kernel
-    movl $1, %ebp
-    movq EXPOSED(EXPOSED_SCRATCH + PROCESSOR_KERNEL_STACK), %rdi
-    subq $FRAME_SIZE, %rdi
-    movq %rdi, %r12
+    testb $3, FRAME_CS(%rsp)
+    jz kernel_interrupted
+    incq ENTRIES(0)
+    jmp copy_off_confined
+
+.balign 64
+interrupt_none:
+    PUSH_REST
+    movl %edi, %ebx
+    movq %rsp, %rsi
+    cmpb $0, P(PROCESSOR_IN_PROGRAM)
+    je kernel_interrupted
+    movb $0, P(PROCESSOR_IN_PROGRAM)
+    incq ENTRIES(2)
+    jmp copy_off_program
+
+.balign 64
+interrupt_isolated:
+    PUSH_REST
+    movl %edi, %ebx
+    OPEN_KEYS interrupt
+    movq %rsp, %rsi
+    cmpb $0, P(PROCESSOR_IN_PROGRAM)
+    je kernel_interrupted          // PKRU was open already
+    leaq IST_FRAME(EXPOSED_IST1), %rax
+    cmpq %rax, %rsp                // not where the processor puts it: somebody jumped here
+    jne isolated_abort
+    OPENED interrupt
+    incq ENTRIES(1)
+
+// A program was interrupted; its frame (rsi, rsp) moves to the thread's kernel stack. The IST page is wiped if the
+// next program could read it.
+copy_off_program:
+    movq P(PROCESSOR_ENTRY_STACK), %rdi
+    subq $(FRAME_SIZE - 8), %rdi
+    movq %rdi, %rdx
     movl $FRAME_WORDS, %ecx
     rep movsq
-    movq %r12, %rsp
-    jmp dispatch_confined
+    movq %rsp, %rdi
+    xorl %eax, %eax
+    movl $FRAME_WORDS, %ecx
+    rep stosq
+    jmp program_interrupted
+copy_off_confined:
+    movq P(PROCESSOR_ENTRY_STACK), %rdi
+    subq $(FRAME_SIZE - 8), %rdi
+    movq %rdi, %rdx
+    movl $FRAME_WORDS, %ecx
+    rep movsq
+program_interrupted:
+    movq %rdx, %rsp
+    movq %rdx, %rdi
+    movzbl %bl, %esi
+    movl $1, %edx
+    movq $isounik_interrupt, %rax
+    call *%rax
+    movq %rsp, %rdi
+    jmp *P(PROCESSOR_EXIT)         // of the model that the program has now
 
 // The kernel was interrupted (frame in rsi): its stack below the interrupted frame takes the copy. A fault
 // inside a stub ends the machine: it cannot happen unless the kernel or the processor is broken.
-copy_off_kernel:
+kernel_interrupted:
     leaq EXPOSED(0), %rax
     movq FRAME_RIP(%rsi), %rdi
     subq %rax, %rdi
@@ -138,17 +357,16 @@ copy_off_kernel:
     movq FRAME_RSP(%rsi), %rdi
     andq $-16, %rdi
     subq $FRAME_SIZE, %rdi
-    movq %rdi, %r12
+    movq %rdi, %rdx
     movl $FRAME_WORDS, %ecx
     rep movsq
-    movq %r12, %rsp
-dispatch_confined:
-    movq %rsp, %rdi
-    movl %ebx, %esi
-    movl %ebp, %edx
+    movq %rdx, %rsp
+    movq %rdx, %rdi
+    movzbl %bl, %esi
+    xorl %edx, %edx
     movq $isounik_interrupt, %rax
     call *%rax
-    jmp exit_confined_here
+    jmp exit_kernel
 
 stub_fault:
     movq %rsp, %rdi
@@ -157,225 +375,150 @@ stub_fault:
     call *%rax
     ud2
 
-// ---------------------------------------------------------------- isolated: ring 0, PKRU closed
+// ---------------------------------------------------------------- NMI, #DB, #DF, #MC on stacks of their own
 
-.balign 64
-syscall_isolated:
-    movq %rax, S_RAX
-    movq %rcx, S_RCX
-    movq %rdx, S_RDX
-    xorl %eax, %eax
-    xorl %ecx, %ecx
-    xorl %edx, %edx
-    wrpkru
-    testl %eax, %eax               // somebody jumped to the instruction above with another value
-    jnz isolated_abort
-    movabsq $PROCESSOR_BASE, %rax  // faults unless PKRU is open
-    movq %rsp, %rdx
-    movq PROCESSOR_KERNEL_STACK(%rax), %rsp
-    pushq $SELECTOR_KERNEL_DATA
-    pushq %rdx
-    pushq %r11
-    pushq $SELECTOR_KERNEL_CODE
-    pushq S_RCX
-    pushq S_RAX
-    pushq %rdi
-    pushq %rsi
-    pushq S_RDX
-    pushq S_RCX
-    pushq S_RAX
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    PUSH_CALLEE_SAVED
-    movq %rsp, %rdi
-    movq $isounik_system_call, %rax
-    call *%rax
-    // The short way back clobbers RCX and R11 as `syscall` does; TF must not fire inside the stub.
-    movq FRAME_RIP(%rsp), %rcx
-    cmpq FRAME_RCX(%rsp), %rcx
-    jne exit_isolated_here
-    movq FRAME_RFLAGS(%rsp), %r11
-    cmpq FRAME_R11(%rsp), %r11
-    jne exit_isolated_here
-    testl $0x100, %r11d
-    jnz exit_isolated_here
-    movq %rcx, S_RCX
-    movq FRAME_RAX(%rsp), %rax
-    movq %rax, S_RAX
-    POP_CALLEE_SAVED
-    addq $8, %rsp
-    popq %r10
-    popq %r9
-    popq %r8
-    addq $16, %rsp
-    popq S_RDX
-    popq %rsi
-    popq %rdi
-    addq $24, %rsp
-    andq $~0x200, (%rsp)           // IF stays 0 until the last instruction but one
-    popfq
-    movq (%rsp), %rsp
-    // From here on no instruction changes the flags.
-    movl $0, %ecx
-    movl $0, %edx
-    movl $PKRU_ISOLATED, %eax
-    wrpkru
-    leal -PKRU_ISOLATED(%rax), %ecx
-    jrcxz 1f
-    jmp isolated_abort
-1:  movq S_RAX, %rax
-    movq S_RDX, %rdx
-    movq S_RCX, %rcx
-    sti
-    jmp *%rcx
-
-isolated_abort:
-    ud2
-
-// void exit_isolated(TrapFrame* frame): restores everything. IRETQ reads its five words after PKRU is closed,
-// so they are copied to the exposed scratch page first.
+// They never touch the interrupted stack, and run whatever is interrupted: also a stub. The C++ part may move RIP
+// out of a stub's window, and says whether to go back at once (0) or to treat it as an exception of the program.
+.macro OWN_STACK_STUB name, vector, stack, has_error
 .balign 16
-exit_isolated:
-    movq %rdi, %rsp
-exit_isolated_here:
-    leaq EXPOSED(S_IRET), %rdi
-    leaq FRAME_RIP(%rsp), %rsi
-    movl $5, %ecx
-    rep movsq
-    POP_CALLEE_SAVED
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq S_RAX
-    popq S_RCX
-    popq S_RDX
-    popq %rsi
-    popq %rdi
-    leaq EXPOSED(S_IRET), %rsp
-    xorl %ecx, %ecx
-    xorl %edx, %edx
-    movl $PKRU_ISOLATED, %eax
-    wrpkru
-    cmpl $PKRU_ISOLATED, %eax
-    jne isolated_abort
-    movq S_RAX, %rax
-    movq S_RCX, %rcx
-    movq S_RDX, %rdx
-    iretq
-
-.balign 64
-interrupt_isolated:
-    PUSH_REST
-    cld
-    movl %edi, %ebx
-    xorl %ecx, %ecx
-    rdpkru
-    movl %eax, %ebp                // 0: the kernel was interrupted; else a program
-    xorl %eax, %eax
-    xorl %ecx, %ecx
-    xorl %edx, %edx
-    wrpkru
-    testl %eax, %eax
-    jnz isolated_abort
-    movq %rsp, %rsi
-    testl %ebp, %ebp
-    jz copy_off_kernel             // PKRU is open already, as it was
-    movabsq $PROCESSOR_BASE, %rax
-    movq PROCESSOR_KERNEL_STACK(%rax), %rdi
-    subq $FRAME_SIZE, %rdi
-    movq %rdi, %r12
-    movl $FRAME_WORDS, %ecx
-    rep movsq
-    movq %rsp, %rdi                // wipe the copy that the next program could read
-    xorl %eax, %eax
-    movl $FRAME_WORDS, %ecx
-    rep stosq
-    movq %r12, %rsp
-    movq %r12, %rdi
-    movl %ebx, %esi
-    movl $1, %edx
-    movq $isounik_interrupt, %rax
-    call *%rax
-    jmp exit_isolated_here
-
-// ---------------------------------------------------------------- vectors
-
-// NMI, #MC and #DF run on their own IST pages and never touch the interrupted stack. The isolated ones open
-// PKRU and put back what they found: no program runs on this processor meanwhile.
-.macro OWN_STACK_STUB name, vector, has_error, isolated
-.balign 16
-\name:
+\name\()_confined:
     .if \has_error == 0
     pushq $0
     .endif
     pushq %rdi
     PUSH_REST
-    cld
-    .if \isolated
-    xorl %ecx, %ecx
-    rdpkru
-    movl %eax, %ebp
-    xorl %eax, %eax
-    xorl %edx, %edx
-    wrpkru
-    testl %eax, %eax
-    jnz isolated_abort
-    .endif
     movq %rsp, %rdi
     movl $\vector, %esi
+    xorl %edx, %edx
+    testb $3, FRAME_CS(%rsp)
+    setnz %dl
+    movl %edx, %ebp
     movq $isounik_own_stack_interrupt, %rax
     call *%rax
-    .if \isolated
-    xorl %ecx, %ecx
-    xorl %edx, %edx
-    movl %ebp, %eax
-    wrpkru
+    testl %eax, %eax
+    jz exit_kernel
+    movl $\vector, %ebx
+    movq %rsp, %rsi
+    jmp copy_off_confined
+
+.balign 16
+\name\()_none:
+    .if \has_error == 0
+    pushq $0
     .endif
-    jmp exit_kernel_here
+    pushq %rdi
+    PUSH_REST
+    movzbl P(PROCESSOR_IN_PROGRAM), %ebp
+    movb $0, P(PROCESSOR_IN_PROGRAM)
+    movq %rsp, %rdi
+    movl $\vector, %esi
+    movl %ebp, %edx
+    movq $isounik_own_stack_interrupt, %rax
+    call *%rax
+    movl $\vector, %ebx
+    movq %rsp, %rsi
+    testl %eax, %eax
+    jnz copy_off_program
+    movb %bpl, P(PROCESSOR_IN_PROGRAM)
+    jmp exit_kernel
+
+.balign 16
+\name\()_isolated:
+    .if \has_error == 0
+    pushq $0
+    .endif
+    pushq %rdi
+    PUSH_REST
+    OPEN_KEYS \name
+    leaq IST_FRAME(\stack), %rax
+    cmpq %rax, %rsp
+    jne isolated_abort
+    movzbl P(PROCESSOR_IN_PROGRAM), %ebp
+    OPENED \name
+    movq %rsp, %rdi
+    movl $\vector, %esi
+    movl %ebp, %edx
+    movq $isounik_own_stack_interrupt, %rax
+    call *%rax
+    movl $\vector, %ebx
+    movq %rsp, %rsi
+    testl %eax, %eax
+    jnz copy_off_program
+    testl %ebp, %ebp
+    jz exit_kernel                 // the kernel was interrupted: PKRU stays open
+    CLOSE_KEYS \name
+    jmp exit_kernel
 .endm
 
-OWN_STACK_STUB nmi_confined, 2, 0, 0
-OWN_STACK_STUB nmi_isolated, 2, 0, 1
-OWN_STACK_STUB df_confined, 8, 1, 0
-OWN_STACK_STUB df_isolated, 8, 1, 1
-OWN_STACK_STUB mc_confined, 18, 0, 0
-OWN_STACK_STUB mc_isolated, 18, 0, 1
+OWN_STACK_STUB db, 1, EXPOSED_IST_DB, 0
+OWN_STACK_STUB nmi, 2, EXPOSED_IST_NMI, 0
+OWN_STACK_STUB df, 8, EXPOSED_IST_DF, 1
+OWN_STACK_STUB mc, 18, EXPOSED_IST_MC, 0
+
+// ---------------------------------------------------------------- vectors
+
+// Exceptions that push an error code: 8, 10 to 14, 17, 21, 29, 30 (SDM vol. 3, table 6-1). `int n` in ring 0 gets
+// there without one, which shows in the alignment of the frame: it becomes what ring 3 gets, #GP with the vector
+// in the error code (SDM vol. 3, 6.12.1.2).
+.macro ERROR_ENTRIES model
+.balign 64
+error_entries_\model:
+.irp vector, 8, 10, 11, 12, 13, 14, 17, 21, 29, 30
+    .balign 64
+    testb $8, %spl
+    jz 1f
+    pushq $(\vector * 8 + 2)
+    pushq %rdi
+    movl $13, %edi
+    jmp interrupt_\model
+1:  pushq %rdi
+    movl $\vector, %edi
+    jmp interrupt_\model
+.endr
+.endm
+ERROR_ENTRIES confined
+ERROR_ENTRIES isolated
+ERROR_ENTRIES none
 
 // 16 bytes apart: mpk/exposed_slot.cpp computes their addresses.
 .macro VECTOR_STUBS model
 .balign 16
 vectors_\model:
 .set vector, 0
+.set with_error, 0
 .rept 256
     .balign 16
-    // Exceptions that push an error code: 8, 10 to 14, 17, 21, 29, 30 (SDM vol. 3, table 6-1).
     .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
+    jmp error_entries_\model + 64 * with_error
+    .set with_error, with_error + 1
     .else
     pushq $0
-    .endif
     pushq %rdi
     movl $vector, %edi
     jmp interrupt_\model
+    .endif
     .set vector, vector + 1
 .endr
 .endm
 VECTOR_STUBS confined
 VECTOR_STUBS isolated
+VECTOR_STUBS none
 
 // ---------------------------------------------------------------- addresses for C++: the kernel's code model
-// cannot name symbols of the exposed slot. Order: mpk/exposed_slot.cpp, StubAddresses.
+// cannot name symbols of the exposed slot. Order: mpk/exposed_slot.cpp, StubAddresses; within a row by arch::Model.
 .section .rodata
 .balign 8
 .globl stub_addresses
 stub_addresses:
-    .quad vectors_confined, vectors_isolated
-    .quad nmi_confined, nmi_isolated
-    .quad df_confined, df_isolated
-    .quad mc_confined, mc_isolated
-    .quad syscall_confined, syscall_isolated
-    .quad exit_confined, exit_isolated
+.irp name, vectors, db, nmi, df, mc, syscall, exit
+    .quad \name\()_confined, \name\()_isolated, \name\()_none
+.endr
+// system_call.S.
+isounik_work_entry:
+    .quad isounik_system_call_with_work
+
+.section .rodata.stub_windows
+.globl stub_windows_end
+stub_windows_end:
 
 .section .note.GNU-stack, "", @progbits

@@ -171,10 +171,14 @@ void handle_work(Thread& thread, arch::TrapFrame& frame) {
 
 void return_to_user(Thread& thread, arch::TrapFrame& frame) {
     for (;;) {
+        thread.exit_work.store(0);
         if (sched::need_resched()) [[unlikely]] sched::reschedule();
         bool restart = thread.in_system_call && is_restart_code(frame.rax);
-        if (!thread.interrupt_pending.load() && !restart && !thread.restore_saved_mask) [[likely]] break;
-        handle_work(thread, frame);
+        if (thread.interrupt_pending.load() || restart || thread.restore_saved_mask) [[unlikely]] {
+            handle_work(thread, frame);
+        } else if (thread.exit_work.load() == 0) {
+            break;
+        }
     }
     thread.in_system_call = false;
 }

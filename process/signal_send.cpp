@@ -210,6 +210,7 @@ void set_blocked(Thread& thread, SignalSet blocked) {
 void set_temporary_mask(Thread& thread, SignalSet mask) {
     thread.saved_mask = thread.blocked;
     thread.restore_saved_mask = true;
+    thread.exit_work.fetch_or(sched::kWorkSignalMask, std::memory_order_relaxed);
     set_blocked(thread, mask);
 }
 

@@ -20,6 +20,7 @@
 #include "sched/timer.h"
 
 #include <cstring>
+#include <utility>
 
 namespace sched {
 
@@ -46,7 +47,8 @@ CpuMask bit(unsigned cpu) { return CpuMask{1} << cpu; }
 // Asks processor `cpu` to reschedule soon.
 void kick(unsigned cpu) {
     arch::processor_of(cpu)->need_resched.store(true, std::memory_order_release);
-    if (cpu != arch::this_cpu()) arch::send_ipi(arch::apic_id_of(cpu), arch::kVectorReschedule);
+    if (cpu == arch::this_cpu()) current().exit_work.fetch_or(kWorkReschedule, std::memory_order_relaxed);
+    else arch::send_ipi(arch::apic_id_of(cpu), arch::kVectorReschedule);
 }
 
 // Charges the running thread up to now.
@@ -116,10 +118,13 @@ void switch_to(Cpu& cpu, Thread& next) {
     if (previous.user_state) arch::save_user_state(*previous.user_state);
     load_memory_of(previous, next);
     if (next.user_state) arch::load_user_state(*next.user_state);
+    for (unsigned model = 0; model < arch::kModelCount; model++) {
+        previous.entries[model] += std::exchange(processor.entries[model], 0);
+    }
     processor.current = &next;
     processor.user_state = next.user_state;
-    processor.kernel_stack_top = reinterpret_cast<uint64_t>(next.kernel_stack) + arch::kKernelStackSize;
-    next.on_cpu.store(true, std::memory_order_relaxed);
+    processor.entry_stack = reinterpret_cast<uint64_t>(next.kernel_stack) + arch::kKernelStackSize - sizeof(uint64_t);
+    next.on_cpu.store(true);  // before it looks at interrupt_pending: interrupt() does the reverse
     arch_switch_stack(&previous.saved_stack_pointer, next.saved_stack_pointer);
 }
 
@@ -386,7 +391,7 @@ void on_timer_interrupt(void*) {
     Cpu& cpu = this_cpu();
     Nanoseconds slice_end = cpu.slice_end;
     if (slice_end <= now) {
-        arch::processor().need_resched.store(true);
+        kick(arch::this_cpu());
     } else if (slice_end < next) {
         next = slice_end;
     }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "arch/x86_64/layout.h"
 #include "core/cpu_count.h"
 #include "core/intrusive.h"
 #include "core/lock.h"
@@ -26,6 +27,9 @@ enum class ThreadState : uint8_t {
     kDead,      // has called exit_current()
 };
 
+// Bits of Thread::exit_work.
+inline constexpr uint8_t kWorkReschedule = 1, kWorkSignalMask = 2, kWorkRestart = 4;
+
 enum class Interruptible : bool { kNo, kYes };
 
 class Thread : public core::RefCounted {
@@ -34,9 +38,12 @@ class Thread : public core::RefCounted {
     static Result<core::Ref<Thread>> create_kernel(const char* name, void (*entry)(void*), void* argument);
 
     // Fields of the scheduler: read the comments before touching one.
+    // The entry stubs test the next two together when a system call returns (THREAD_WORK, asm_layout.h): if both are
+    // 0, nothing is looked at on the way out. Who sets one for a thread that runs sends its processor an interrupt.
+    std::atomic<bool> interrupt_pending{false};  // a signal wants attention: interruptible sleeps end at once
+    std::atomic<uint8_t> exit_work{0};           // kWork*: what return_to_user() has to look at
     std::atomic<ThreadState> state{ThreadState::kNew};
     std::atomic<bool> on_cpu{false};            // still running on its processor (wake() waits for it)
-    std::atomic<bool> interrupt_pending{false};  // a signal wants attention: interruptible sleeps end at once
     std::atomic<bool> interruptible_sleep{false};
     unsigned cpu = 0;                            // last or current processor
     CpuMask affinity = ~CpuMask{0};
@@ -45,6 +52,8 @@ class Thread : public core::RefCounted {
     uint64_t run_started_ns = 0, run_total_ns = 0;
     core::TreeHook run_queue_hook;
     uint64_t voluntary_switches = 0, involuntary_switches = 0;
+    // Entries into the kernel by system call or exception, by arch::Model, up to the last switch.
+    uint64_t entries[arch::kModelCount] = {};
 
     // Fields of the architecture.
     void* kernel_stack = nullptr;       // lowest address; 16 KiB, guard page below

@@ -1,3 +1,4 @@
+#include "arch/x86_64/asm_layout.h"
 #include "arch/x86_64/context_switch.h"
 #include "arch/x86_64/entry.h"
 #include "arch/x86_64/processor.h"
@@ -55,6 +56,10 @@ Result<core::Ref<Thread>> Thread::create_kernel(const char* name, void (*entry)(
     begin_at_trampoline(*thread, reinterpret_cast<uint64_t*>(saved), kernel_thread_start, saved);
     return thread;
 }
+
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(__builtin_offsetof(Thread, interrupt_pending) == THREAD_WORK);
+static_assert(__builtin_offsetof(Thread, exit_work) == THREAD_WORK + 1);
 
 Thread::Thread() = default;
 

@@ -1,6 +1,7 @@
 #include "arch/x86_64/processor.h"
 
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/pkru.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/top_table.h"
 
@@ -10,8 +11,9 @@ namespace {
 
 Processor* processors[kMaxCpus];
 uint64_t kernel_entries[512];
-// Per processor: slots 509 and 510, for confined and isolated tables.
-uint64_t processor_entries[kMaxCpus][2][2];
+// Per processor: slots 509 and 510, by model.
+uint64_t processor_entries[kMaxCpus][2][kModelCount];
+void (*exit_stubs[kModelCount])(void* frame);
 
 }  // namespace
 
@@ -23,18 +25,37 @@ unsigned this_cpu() { return processor().number; }
 uint64_t kernel_top_entry(unsigned slot) { return kernel_entries[slot]; }
 void set_kernel_top_entry(unsigned slot, uint64_t entry) { kernel_entries[slot] = entry; }
 
-uint64_t processor_top_entry(unsigned slot, unsigned cpu, bool isolated) {
-    return processor_entries[cpu][slot - kProcessorSlot][isolated];
+uint64_t processor_top_entry(unsigned slot, unsigned cpu, Model model) {
+    return processor_entries[cpu][slot - kProcessorSlot][static_cast<unsigned>(model)];
 }
-void set_processor_top_entry(unsigned slot, unsigned cpu, bool isolated, uint64_t entry) {
-    processor_entries[cpu][slot - kProcessorSlot][isolated] = entry;
+void set_processor_top_entry(unsigned slot, unsigned cpu, Model model, uint64_t entry) {
+    processor_entries[cpu][slot - kProcessorSlot][static_cast<unsigned>(model)] = entry;
+}
+void set_exit_stub(Model model, void (*stub)(void* frame)) { exit_stubs[static_cast<unsigned>(model)] = stub; }
+
+namespace {
+
+void load(uint64_t table) {
+    processor().loaded_top_table = table;
+    write_cr3(table);
 }
 
-void load_top_table(PhysAddr table) {
-    processor().loaded_top_table = table.value();
-    write_cr3(table.value());
+}  // namespace
+
+void load_top_table(PhysAddr table, Model model) {
+    Processor& self = processor();
+    if (model == self.model) [[likely]] return load(table.value());
+    // The kernel's key must be open before a table is loaded in which keys govern the kernel's pages.
+    uint32_t pkru = program_pkru();
+    if (model == Model::kIsolated && has_protection_keys()) write_pkru(0);
+    load(table.value());
+    self.model = model;
+    self.exit_to_program = exit_stubs[static_cast<unsigned>(model)];
+    set_program_pkru(pkru);
 }
-void load_kernel_table() { load_top_table(PhysAddr(processor().kernel_top_table)); }
+
+// Keys do not govern the kernel's pages there, so PKRU stays as it is.
+void load_kernel_table() { load(processor().kernel_top_table); }
 
 }  // namespace arch
 

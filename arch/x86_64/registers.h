@@ -71,6 +71,5 @@ inline uint32_t read_pkru() {
     asm volatile("rdpkru" : "=a"(value), "=d"(edx) : "c"(0));
     return value;
 }
-inline void write_pkru(uint32_t value) { asm volatile("wrpkru" : : "a"(value), "c"(0), "d"(0) : "memory"); }
 
 }  // namespace arch

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "arch/x86_64/exception_fixup.h"
+#include "arch/x86_64/pkru.h"
 
 namespace arch {
 
@@ -12,6 +13,7 @@ namespace {
 // page fault, and every instruction here that may fault has an entry in .fixup.
 bool copy_words_and_bytes(void* destination, const void* source, size_t size) {
     bool failed = true;
+    ProgramKeys keys;
     size_t words = size / 8, bytes = size % 8;
     asm volatile(
         "1: rep movsq\n"
@@ -50,6 +52,7 @@ Result<void> copy_out(UserAddr destination, const void* source, size_t size) {
 Result<void> zero_user(UserAddr destination, size_t size) {
     if (!in_user_range(destination, size)) return fail(Errno::kFault);
     bool failed = true;
+    ProgramKeys keys;
     size_t words = size / 8, bytes = size % 8;
     uint64_t at = destination.value();
     asm volatile(
@@ -70,6 +73,7 @@ Result<size_t> copy_in_string(char* destination, UserAddr source, size_t capacit
     while (length < capacity) {
         if (!in_user_range(source + length, 1)) return fail(Errno::kFault);
         bool failed = true;
+        ProgramKeys keys;
         char byte;
         asm volatile(
             "1: movb (%[from]), %[byte]\n"
@@ -97,6 +101,7 @@ bool is_word_address(UserAddr address) {
 Result<uint32_t> user_load32(UserAddr address) {
     if (!is_word_address(address)) return fail(Errno::kFault);
     bool failed = true;
+    ProgramKeys keys;
     uint32_t value;
     asm volatile("1: movl (%[at]), %[value]\n movb $0, %[failed]\n 2:\n" FIXUP(1b, 2b)
                  : [failed] "+&q"(failed), [value] "=&r"(value) : [at] "r"(address.value()) : "memory");
@@ -107,6 +112,7 @@ Result<uint32_t> user_load32(UserAddr address) {
 Result<uint32_t> user_compare_exchange32(UserAddr address, uint32_t expected, uint32_t desired) {
     if (!is_word_address(address)) return fail(Errno::kFault);
     bool failed = true;
+    ProgramKeys keys;
     asm volatile("1: lock cmpxchgl %[desired], (%[at])\n movb $0, %[failed]\n 2:\n" FIXUP(1b, 2b)
                  : [failed] "+&q"(failed), "+&a"(expected)
                  : [at] "r"(address.value()), [desired] "r"(desired) : "memory");
@@ -117,6 +123,7 @@ Result<uint32_t> user_compare_exchange32(UserAddr address, uint32_t expected, ui
 Result<uint32_t> user_exchange32(UserAddr address, uint32_t value) {
     if (!is_word_address(address)) return fail(Errno::kFault);
     bool failed = true;
+    ProgramKeys keys;
     asm volatile("1: xchgl %[value], (%[at])\n movb $0, %[failed]\n 2:\n" FIXUP(1b, 2b)
                  : [failed] "+&q"(failed), [value] "+&r"(value) : [at] "r"(address.value()) : "memory");
     if (failed) return fail(Errno::kFault);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "arch/x86_64/fpu.h"
+#include "arch/x86_64/pkru.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/trap_frame.h"
@@ -85,10 +86,12 @@ void save_user_state(UserState& state) {
     else xsave(state.xsave_area);
     state.fs_base = read_fs_base();
     state.gs_base = read_gs_base();
+    state.pkru = program_pkru();
 }
 
 void load_user_state(const UserState& state) {
     xrstor(state.xsave_area);
+    set_program_pkru(state.pkru);
     write_fs_base(state.fs_base);
     write_gs_base(state.gs_base);
 }
@@ -109,7 +112,7 @@ Result<std::unique_ptr<UserState>> UserState::clone_current() {
     xsave(state->xsave_area);
     state->fs_base = read_fs_base();
     state->gs_base = read_gs_base();
-    if (processor().user_state) state->pkru = processor().user_state->pkru;
+    if (processor().user_state) state->pkru = program_pkru();
     return state;
 }
 
@@ -117,6 +120,7 @@ void UserState::reset_current() {
     UserState& state = *processor().user_state;
     initialize_area(state.xsave_area);
     state.fs_base = state.gs_base = 0;
+    state.pkru = kInitialPkru;
     load_user_state(state);
 }
 
@@ -182,6 +186,9 @@ void sanitize_frame(TrapFrame& frame, EntryRing ring) {
     constexpr uint64_t kProgramFlags = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x800 | 0x10000 | 0x40000 |
                                        0x200000;
     frame.rflags = (frame.rflags & kProgramFlags) | 0x202;
+    // The way back must not fault: an address that is not canonical becomes one of the kernel's half, where the
+    // program faults.
+    frame.rip = static_cast<uint64_t>(static_cast<int64_t>(frame.rip << 16) >> 16);
     bool ring3 = ring == EntryRing::kRing3;
     frame.cs = ring3 ? SELECTOR_USER_CODE : SELECTOR_KERNEL_CODE;
     frame.ss = ring3 ? SELECTOR_USER_DATA : SELECTOR_KERNEL_DATA;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "arch/x86_64/pkru.h"
 #include "core/memory.h"
 #include "core/types.h"
 
@@ -22,7 +23,7 @@ struct UserState {
     std::byte* xsave_area = nullptr;  // 64-byte aligned, xsave_size() bytes
     uint64_t fs_base = 0;
     uint64_t gs_base = 0;
-    uint32_t pkru = 0;
+    uint32_t pkru = kInitialPkru;
 
     // The state of a fresh program (after exec). ENOMEM.
     static Result<std::unique_ptr<UserState>> create();

@@ -25,11 +25,11 @@ void flush_page_here(uint64_t address) {
     flushes.push_back({uint64_t{1} << current_cpu, address, address + core::kPageSize, false});
 }
 uint64_t kernel_top_entry(unsigned slot) { return kernel_slots[slot]; }
-uint64_t processor_top_entry(unsigned slot, unsigned cpu, bool isolated) {
+uint64_t processor_top_entry(unsigned slot, unsigned cpu, Model model) {
     // Told apart by their frame numbers; tests look at them only as values.
-    return PageEntry(core::Pfn(0x10000 + slot * 64 + cpu), PageEntry::kPresent | (isolated ? PageEntry::kUser : 0)).raw();
+    return PageEntry(core::Pfn(0x10000 + slot * 64 + cpu), PageEntry::kPresent | (model == Model::kIsolated ? PageEntry::kUser : 0)).raw();
 }
-void load_top_table(core::PhysAddr table) { loaded[current_cpu] = table; }
+void load_top_table(core::PhysAddr table, Model) { loaded[current_cpu] = table; }
 void load_kernel_table() { loaded[current_cpu] = core::PhysAddr(); }
 unsigned this_cpu() { return current_cpu; }
 
