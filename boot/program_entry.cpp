@@ -94,6 +94,7 @@ void isounik_first_return(arch::TrapFrame* frame) {
 
 uint32_t isounik_own_stack_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_program) {
     bool in_stub = mpk::is_stub(frame->rip);
+    arch::processor().own_stacks_used = true;
     if (from_program) frame->rip = mpk::leave_window(frame->rip);
     switch (vector) {
         case kDebug:

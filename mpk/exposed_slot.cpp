@@ -7,6 +7,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/top_table.h"
 #include "core/lock.h"
+#include "core/weakness.h"
 #include "mm/frames.h"
 
 namespace mpk {
@@ -20,7 +21,7 @@ extern "C" {
 struct StubAddresses {
     uint64_t vectors[arch::kModelCount], debug[arch::kModelCount], nmi[arch::kModelCount],
         double_fault[arch::kModelCount], machine_check[arch::kModelCount], system_call[arch::kModelCount],
-        exit[arch::kModelCount];
+        exit[arch::kModelCount], error_entries[arch::kModelCount];
 };
 extern const StubAddresses stub_addresses;
 // Where PKRU is open while Processor::in_program is set: [start, end) goes on at `restart` with PKRU closed.
@@ -66,11 +67,20 @@ Gate make_gate(uint64_t handler, uint8_t ist, uint8_t privilege) {
             static_cast<uint16_t>(handler >> 16), static_cast<uint32_t>(handler >> 32), 0};
 }
 
+// Those that push an error code (mpk/stubs.S, ERROR_ENTRIES).
+constexpr uint8_t kErrorVectors[] = {8, 10, 11, 12, 13, 14, 17, 21, 29, 30};
+
 void fill_idt(core::Pfn page, unsigned model) {
     auto gates = static_cast<Gate*>(mm::to_pointer(page));
     for (unsigned vector = 0; vector < 256; vector++) {
         uint64_t handler = stub_addresses.vectors[model] + 16 * vector;
         uint8_t ist = 1;
+        if (model != 0 && core::weakened(core::Weakness::kErrorCodeAlignment)) {
+            for (unsigned i = 0; i < std::size(kErrorVectors); i++) {
+                // Behind the test.
+                if (kErrorVectors[i] == vector) handler = stub_addresses.error_entries[model] + 64 * i + 6;
+            }
+        }
         if (vector == 1) handler = stub_addresses.debug[model], ist = 5;
         if (vector == 2) handler = stub_addresses.nmi[model], ist = 2;
         if (vector == 8) handler = stub_addresses.double_fault[model], ist = 3;
@@ -201,7 +211,10 @@ void load_descriptors() {
     arch::write_msr(arch::kMsrStar, uint64_t{0x23} << 48 | uint64_t{SELECTOR_KERNEL_CODE} << 32);
     arch::write_msr(arch::kMsrLstar, EXPOSED_BASE + EXPOSED_GATE);
     // Cleared on entry: TF, IF, DF, IOPL, NT, RF, AC (SDM vol. 3, 5.8.8).
-    arch::write_msr(arch::kMsrSfmask, 0x100 | 0x200 | 0x400 | 0x3000 | 0x4000 | 0x10000 | 0x40000);
+    constexpr uint64_t kInterrupts = 0x200;
+    arch::write_msr(arch::kMsrSfmask, core::weakened(core::Weakness::kFlagMask)
+                                          ? kInterrupts
+                                          : kInterrupts | 0x100 | 0x400 | 0x3000 | 0x4000 | 0x10000 | 0x40000);
 }
 
 ExitStub exit_stub(arch::Model model) {

@@ -15,6 +15,7 @@
 // NMI and #DB can arrive between the WRPKRU and the change of in_program. They close PKRU when they return, and
 // return to the window's restart label (stub_windows).
 #include "arch/x86_64/asm_layout.h"
+#include "core/weakness_bits.h"
 
 // RIP-relative operands: an offset within the exposed slot, a field of arch::Processor (boot/kernel.ld).
 #define EXPOSED(offset) (exposed_base + (offset))(%rip)
@@ -73,6 +74,14 @@ stub_windows:
     .popsection
 .endm
 
+// In debug kernels: jumps to `target` if the defence `bit` is switched off (core/weakness.h).
+.macro IF_WEAKENED bit, target
+#if ISOUNIK_KERNEL_DEBUG
+    btl $\bit, isounik_weaknesses
+    jc \target
+#endif
+.endm
+
 // Opens PKRU; clobbers eax (0), ecx, edx. The window is open until OPENED.
 .macro OPEN_KEYS name
 opening_\name:
@@ -82,8 +91,10 @@ opening_\name:
     wrpkru
     testl %eax, %eax               // somebody jumped to the instruction above with another value
     jnz isolated_abort
+    IF_WEAKENED WEAKNESS_FLAG_MASK, 9f
     cli                            // ... or with interrupts on, or DF set
     cld
+9:
 .endm
 .macro OPENED name
     movb $0, P(PROCESSOR_IN_PROGRAM)
@@ -100,7 +111,14 @@ closing_\name:
     xorl %edx, %edx
     wrpkru
     testl $PKRU_KERNEL_CLOSED, %eax
+#if ISOUNIK_KERNEL_DEBUG
+    jnz closed_\name
+    testl $(1 << WEAKNESS_WRPKRU_COMPARE | 1 << WEAKNESS_KERNEL_KEY), isounik_weaknesses
+    jnz closed_\name
+    jmp isolated_abort
+#else
     jz isolated_abort
+#endif
 closed_\name:
     WINDOW closing_\name, closed_\name, closed_\name
 .endm
@@ -113,9 +131,10 @@ set_keys:
     xorl %ecx, %ecx
     xorl %edx, %edx
     wrpkru
+    IF_WEAKENED WEAKNESS_WRPKRU_COMPARE, 9f
     cmpb $0, P(PROCESSOR_IN_PROGRAM)
     jne isolated_abort
-    ret
+9:  ret
 
 // ---------------------------------------------------------------- system calls
 
@@ -307,14 +326,27 @@ interrupt_none:
 interrupt_isolated:
     PUSH_REST
     movl %edi, %ebx
+#if ISOUNIK_KERNEL_DEBUG
+    xorl %ecx, %ecx
+    rdpkru
+    movl %eax, %ebp
+#endif
     OPEN_KEYS interrupt
     movq %rsp, %rsi
+#if ISOUNIK_KERNEL_DEBUG
+    btl $WEAKNESS_WHO_INTERRUPTED, isounik_weaknesses
+    jnc 1f
+    testl %ebp, %ebp               // what a program can put there itself
+    jz kernel_interrupted
+    jmp 2f
+1:
+#endif
     cmpb $0, P(PROCESSOR_IN_PROGRAM)
     je kernel_interrupted          // PKRU was open already
     leaq IST_FRAME(EXPOSED_IST1), %rax
     cmpq %rax, %rsp                // not where the processor puts it: somebody jumped here
     jne isolated_abort
-    OPENED interrupt
+2:  OPENED interrupt
     incq ENTRIES(1)
 
 // A program was interrupted; its frame (rsi, rsp) moves to the thread's kernel stack. The IST page is wiped if the
@@ -325,6 +357,7 @@ copy_off_program:
     movq %rdi, %rdx
     movl $FRAME_WORDS, %ecx
     rep movsq
+    IF_WEAKENED WEAKNESS_IST_WIPE, program_interrupted
     movq %rsp, %rdi
     xorl %eax, %eax
     movl $FRAME_WORDS, %ecx
@@ -360,6 +393,10 @@ kernel_interrupted:
     movq %rdi, %rdx
     movl $FRAME_WORDS, %ecx
     rep movsq
+    movq %rsp, %rdi                // no program may see the kernel's registers
+    xorl %eax, %eax
+    movl $FRAME_WORDS, %ecx
+    rep stosq
     movq %rdx, %rsp
     movq %rdx, %rdi
     movzbl %bl, %esi
@@ -466,13 +503,13 @@ error_entries_\model:
 .irp vector, 8, 10, 11, 12, 13, 14, 17, 21, 29, 30
     .balign 64
     testb $8, %spl
-    jz 1f
-    pushq $(\vector * 8 + 2)
+    jnz 1f
+    pushq %rdi
+    movl $\vector, %edi
+    jmp interrupt_\model
+1:  pushq $(\vector * 8 + 2)
     pushq %rdi
     movl $13, %edi
-    jmp interrupt_\model
-1:  pushq %rdi
-    movl $\vector, %edi
     jmp interrupt_\model
 .endr
 .endm
@@ -510,7 +547,7 @@ VECTOR_STUBS none
 .balign 8
 .globl stub_addresses
 stub_addresses:
-.irp name, vectors, db, nmi, df, mc, syscall, exit
+.irp name, vectors, db, nmi, df, mc, syscall, exit, error_entries
     .quad \name\()_confined, \name\()_isolated, \name\()_none
 .endr
 // system_call.S.

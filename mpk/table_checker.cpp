@@ -37,8 +37,9 @@ class Checker {
                 continue;
             }
             bool kernel_half = slot >= arch::kFirstKernelSlot;
-            // The exposed slot is closed to keys and to ring 3 in every model; the rest of the kernel's follows the model.
-            bool user = !kernel_half || (slot != arch::kExposedSlot && table_.model != arch::Model::kConfined);
+            // The exposed slot is closed to keys and to ring 3 in every model; keys govern the rest of the kernel's
+            // for isolated programs only.
+            bool user = !kernel_half || (slot != arch::kExposedSlot && table_.model == arch::Model::kIsolated);
             if (entry.is_user() != user) {
                 found(kernel_half ? Violation::kTopUserBit : Violation::kProgramSupervisor, address, arch::kTopLevel,
                       entry);
@@ -108,7 +109,7 @@ class Checker {
         if (rights.write != page.writable || rights.execute != page.executable) {
             found(Violation::kExposedRights, address, level, entry);
         }
-        if (table_.model != arch::Model::kConfined && rights.write && entry.frame() == processor_page_) {
+        if (rights.write && entry.frame() == processor_page_) {
             found(Violation::kExposedProcessorPage, address, level, entry);
         }
     }
@@ -123,9 +124,7 @@ class Checker {
 
     void program_leaf(PageEntry entry, uint64_t address, unsigned level, Rights rights) {
         leaf(entry, address, level);
-        bool kernels = entry.key() == arch::kKernelKey ||
-                       (table_.model == arch::Model::kNone && entry.key() == kMarkerKey);
-        if (kernels) found(Violation::kProgramKernelKey, address, level, entry);
+        if (entry.key() == arch::kKernelKey) found(Violation::kProgramKernelKey, address, level, entry);
         if (rights.write && rights.execute && table_.model == arch::Model::kIsolated) {
             found(Violation::kProgramWritableCode, address, level, entry);
         }

@@ -24,7 +24,7 @@ enum class Violation : uint8_t {
     kExposedExtra,           // the exposed slot holds a page that is not on its list
     kExposedMissing,         // a page of the list is not there
     kExposedRights,          // a page of the list is writable or executable against the list
-    kExposedProcessorPage,   // a program in ring 0 could write the page of arch::Processor
+    kExposedProcessorPage,   // the page of arch::Processor is writable where keys do not govern it
     kProgramKernelKey,       // a program's page with a key that is the kernel's
     kProgramSupervisor,      // a program's page or table with U/S = 0
     kProgramWritableCode,    // writable and executable in a space whose programs run in ring 0
@@ -32,9 +32,6 @@ enum class Violation : uint8_t {
     kLastPageMapped,         // the page below the canonical boundary
 };
 std::string_view name_of(Violation violation);
-
-// The key that is closed while programs of Model::kNone run, and tells them from the kernel.
-inline constexpr unsigned kMarkerKey = 14;
 
 struct Finding {
     Violation violation;

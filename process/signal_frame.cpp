@@ -1,6 +1,7 @@
 #include "process/signal_frame.h"
 
 #include "arch/x86_64/user_copy.h"
+#include "core/weakness.h"
 
 namespace process {
 
@@ -103,6 +104,7 @@ Result<void> restore_signal_frame(Thread& thread, arch::TrapFrame& frame) {
     frame.rdx = registers.rdx; frame.rax = registers.rax; frame.rcx = registers.rcx; frame.rsp = registers.rsp;
     frame.rip = registers.rip; frame.rflags = registers.rflags;
     arch::sanitize_frame(frame, entry_ring(thread));
+    if (core::weakened(core::Weakness::kSignalFrame)) frame.rflags = registers.rflags;
     thread.in_system_call = false;
     thread.restart.resume = nullptr;
     TRY(arch::restore_signal_fpstate(UserAddr(registers.fpstate)));

@@ -14,6 +14,7 @@
 #define EXPOSED_GDT 0x11000      // GDT, and the TSS at + 0x800
 #define EXPOSED_TSS 0x11800
 #define EXPOSED_SCRATCH 0x12000  // the isolated stubs' words; holds nothing but the running program's registers
+#define EXPOSED_SCRATCH_WORDS 13
 #define EXPOSED_IST1 0x14000     // interrupts and exceptions; each stack is one page between unmapped ones
 #define EXPOSED_IST_NMI 0x16000
 #define EXPOSED_IST_DF 0x18000

@@ -2,6 +2,7 @@
 
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
+#include "core/weakness.h"
 
 namespace arch {
 
@@ -13,8 +14,12 @@ uint32_t program_pkru() {
 }
 
 void set_program_pkru(uint32_t value) {
-    if (processor().model == Model::kIsolated) processor().program_pkru = value | PKRU_KERNEL_CLOSED;
-    else if (has_protection_keys() && read_pkru() != value) write_pkru(value);
+    if (processor().model == Model::kIsolated) {
+        bool open = core::weakened(core::Weakness::kKernelKey);
+        processor().program_pkru = open ? value & ~kKernelKeyRights : value | PKRU_KERNEL_CLOSED;
+    } else if (has_protection_keys() && read_pkru() != value) {
+        write_pkru(value);
+    }
 }
 
 void note_program_keys() { ProgramKeys::in_use_ = true; }
@@ -26,7 +31,7 @@ void write_pkru(uint32_t value) {
 
 void ProgramKeys::enter() {
     Processor& self = processor();
-    if (self.model != Model::kIsolated || !has_protection_keys()) return;
+    if (self.model != Model::kIsolated || core::weakened(core::Weakness::kUserCopyKeys)) return;
     self.copy_pkru = self.program_pkru & ~kKernelKeyRights;
     if (self.copy_pkru) write_pkru(self.copy_pkru);
 }

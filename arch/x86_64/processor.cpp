@@ -1,9 +1,13 @@
 #include "arch/x86_64/processor.h"
 
+#include <utility>
+
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/page_ops.h"
 #include "arch/x86_64/pkru.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/top_table.h"
+#include "core/weakness.h"
 
 namespace arch {
 
@@ -35,6 +39,17 @@ void set_exit_stub(Model model, void (*stub)(void* frame)) { exit_stubs[static_c
 
 namespace {
 
+// Programs in ring 0 read the exposed slot: nothing of the program before may stay there.
+void wipe_exposed_pages(Processor& self) {
+    if (core::weakened(core::Weakness::kIstWipe)) return;
+    // SAFETY: the running processor's own pages; nobody uses them while the kernel runs.
+    zero_words(reinterpret_cast<void*>(EXPOSED_BASE + EXPOSED_SCRATCH), EXPOSED_SCRATCH_WORDS);
+    if (!std::exchange(self.own_stacks_used, false)) return;
+    for (uint64_t stack : {EXPOSED_IST_NMI, EXPOSED_IST_DF, EXPOSED_IST_MC, EXPOSED_IST_DB}) {
+        zero_words(reinterpret_cast<void*>(EXPOSED_BASE + stack), core::kPageSize / sizeof(uint64_t));
+    }
+}
+
 void load(uint64_t table) {
     processor().loaded_top_table = table;
     write_cr3(table);
@@ -44,6 +59,7 @@ void load(uint64_t table) {
 
 void load_top_table(PhysAddr table, Model model) {
     Processor& self = processor();
+    wipe_exposed_pages(self);
     if (model == self.model) [[likely]] return load(table.value());
     // The kernel's key must be open before a table is loaded in which keys govern the kernel's pages.
     uint32_t pkru = program_pkru();

@@ -34,7 +34,7 @@ struct Processor {
     uint32_t copy_pkru = 0;          // != 0: PKRU during the running user copy (user_copy.cpp)
     std::atomic<bool> need_resched{false};
     std::atomic<bool> flush_requested{false};  // tlb.cpp: the mailbox holds a request for this processor
-    bool in_interrupt = false;
+    bool own_stacks_used = false;    // the stacks of NMI, #DB, #DF and #MC hold what programs may not see
     std::atomic<bool> online{false};
     uint64_t loaded_top_table = 0;
     uint64_t kernel_top_table = 0;

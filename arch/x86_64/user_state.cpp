@@ -8,6 +8,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/trap_frame.h"
 #include "arch/x86_64/user_copy.h"
+#include "core/weakness.h"
 
 namespace arch {
 
@@ -188,7 +189,9 @@ void sanitize_frame(TrapFrame& frame, EntryRing ring) {
     frame.rflags = (frame.rflags & kProgramFlags) | 0x202;
     // The way back must not fault: an address that is not canonical becomes one of the kernel's half, where the
     // program faults.
-    frame.rip = static_cast<uint64_t>(static_cast<int64_t>(frame.rip << 16) >> 16);
+    if (!core::weakened(core::Weakness::kCanonicalReturn)) {
+        frame.rip = static_cast<uint64_t>(static_cast<int64_t>(frame.rip << 16) >> 16);
+    }
     bool ring3 = ring == EntryRing::kRing3;
     frame.cs = ring3 ? SELECTOR_USER_CODE : SELECTOR_KERNEL_CODE;
     frame.ss = ring3 ? SELECTOR_USER_DATA : SELECTOR_KERNEL_DATA;

@@ -30,7 +30,7 @@ constexpr uint64_t kProgramPage = 0x400000, kImagePage = arch::kKernelImageBase 
 class Tables {
   public:
     explicit Tables(Model model) : model_(model), top_(new_table()) {
-        uint64_t hidden = model == Model::kConfined ? PageEntry::kUser : 0;
+        uint64_t hidden = model == Model::kIsolated ? 0 : PageEntry::kUser;
         map(kProgramPage, Pfn(100), kCode);
         map(0x7fff'0000'0000, Pfn(101), kReadWrite);
         map(arch::kDirectMapBase, Pfn(512), kReadWrite | PageEntry::kLarge | kKernel, 2);
@@ -202,24 +202,22 @@ TEST(TableChecker, ExposedPagesHaveTheListedRights) {
     EXPECT_EQ(closed.check(), std::vector<Violation>(2, Violation::kExposedRights));
 }
 
-TEST(TableChecker, ProcessorPageIsExposedToRing3Only) {
-    for (Model model : {Model::kConfined, Model::kIsolated}) {
+TEST(TableChecker, ProcessorPageIsNotExposed) {
+    for (Model model : {Model::kConfined, Model::kIsolated, Model::kNone}) {
         Tables tables(model);
         tables.map(arch::kExposedBase + 0x12000, Pfn(201), kReadWrite | kKernel);
-        if (model == Model::kConfined) EXPECT_THAT(tables.check(), IsEmpty());
-        else EXPECT_THAT(tables.check(), ElementsAre(Violation::kExposedProcessorPage));
+        EXPECT_THAT(tables.check(), ElementsAre(Violation::kExposedProcessorPage));
     }
 }
 
 TEST(TableChecker, ProgramsPagesNeverCarryTheKernelsKey) {
-    Tables isolated(Model::kIsolated), none(Model::kNone), allowed(Model::kIsolated);
-    isolated.add(kProgramPage, 1, kKernel);
-    EXPECT_THAT(isolated.check(), ElementsAre(Violation::kProgramKernelKey));
-    uint64_t marker = PageEntry::key_bits(mpk::kMarkerKey);
-    none.add(kProgramPage, 1, marker);
-    EXPECT_THAT(none.check(), ElementsAre(Violation::kProgramKernelKey));
-    allowed.add(kProgramPage, 1, marker);
-    EXPECT_THAT(allowed.check(), IsEmpty());
+    for (Model model : {Model::kConfined, Model::kIsolated, Model::kNone}) {
+        Tables kernels(model), own(model);
+        kernels.add(kProgramPage, 1, kKernel);
+        EXPECT_THAT(kernels.check(), ElementsAre(Violation::kProgramKernelKey));
+        own.add(kProgramPage, 1, PageEntry::key_bits(14));
+        EXPECT_THAT(own.check(), IsEmpty());
+    }
 }
 
 TEST(TableChecker, WritableCodeOfPrograms) {
