@@ -37,6 +37,9 @@ void print_value(const char* name, double value);
 // Ends the row with a message; the table shows it as missing.
 [[noreturn]] void fail(const char* what);
 
+// Ends the row because the root lacks what it needs.
+[[noreturn]] void skip(const char* why);
+
 // Runs `operation` count times after `warm_up` unmeasured runs, and prints the median.
 template <typename Operation>
 void measure(const char* name, int count, Operation&& operation, int warm_up = 5) {

@@ -54,6 +54,20 @@ ROW(sched_yield_alone) {
     measure(name, 500, [] { sched_yield(); });
 }
 
+// Two processes that yield to each other.
+ROW(sched_yield_2proc) {
+    auto* stop = (volatile int*)mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(stop != MAP_FAILED, "mmap");
+    pid_t pid = fork();
+    if (pid == 0) {
+        while (!*stop) sched_yield();
+        _exit(0);
+    }
+    measure(name, 500, [] { sched_yield(); }, 20);
+    *stop = 1;
+    wait_child(pid);
+}
+
 ROW(futex_wake_none) {
     int word = 0;
     measure(name, 500, [&] { syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); });
@@ -119,7 +133,7 @@ ROW(poll_1fd) {
     measure(name, 500, [&] { check(poll(&set, 1, 0) == 1, "poll"); });
 }
 
-// Ticks per byte of a stream through a pipe, writes of 64 KiB.
+// Ticks per KiB of a stream through a pipe, writes of 64 KiB.
 ROW(pipe_bulk_64KiB) {
     const size_t total = 16 << 20;
     static char block[65536];
@@ -140,5 +154,5 @@ ROW(pipe_bulk_64KiB) {
     uint64_t taken = ticks() - start;
     check(got == total, "length");
     wait_child(pid);
-    print_value(name, (double)taken / (double)total);
+    print_value(name, (double)taken / (double)(total / 1024));
 }
