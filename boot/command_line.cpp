@@ -132,8 +132,13 @@ bool parse_ip6(std::string_view text, Options& options) {
     return true;
 }
 
-bool is_isolation(std::string_view text) {
-    return text == "auto" || text == "mpk" || text == "ring3" || text == "none";
+// "PATH=MODEL"
+Result<bool> add_isolation_of(std::string_view text, process::IsolationPolicy& policy) {
+    size_t equals = text.rfind('=');
+    if (equals == std::string_view::npos || !text.starts_with("/")) return false;
+    auto isolation = process::parse_isolation(text.substr(equals + 1));
+    if (isolation) TRY(policy.of_paths.push_back({TRY(core::String::create(text.substr(0, equals))), *isolation}));
+    return isolation.has_value();
 }
 
 // Applies one word. False if its value is malformed; `known` tells whether the key exists.
@@ -141,8 +146,9 @@ Result<bool> apply(std::string_view key, std::string_view value, Options& option
     known = true;
     if (key == "log") return parse_level(value, options.log_level);
     if (key == "isolation") {
-        options.isolation = TRY(core::String::create(value));
-        return is_isolation(value);
+        auto isolation = process::parse_isolation(value);
+        if (isolation) options.isolation.otherwise = *isolation;
+        return isolation.has_value();
     }
     if (key == "ip") return parse_ip(value, options);
     if (key == "gw") return parse_ipv4(value, options.network.gateway);
@@ -169,16 +175,7 @@ Result<bool> apply(std::string_view key, std::string_view value, Options& option
     }
     if (key == "isolation-of") {
         core::String decoded = TRY(percent_decode(value));
-        size_t equals = decoded.view().rfind('=');
-        if (equals == std::string_view::npos) return false;
-        std::string_view model = decoded.view().substr(equals + 1);
-        // Programs that ask for a model that is not built must not run under another.
-        if (model == "mpk" || model == "none") options.isolation = TRY(core::String::create(model));
-        return is_isolation(model);
-    }
-    if (key == "probe") {
-        options.probe_isolated = value == "isolated";
-        return value == "isolated";
+        return add_isolation_of(decoded, options.isolation);
     }
     if (key == "trace") {
         options.trace_system_calls = value == "syscalls";
@@ -206,7 +203,6 @@ EarlyOptions parse_early(std::string_view command_line) {
 
 Result<Options> parse(std::string_view command_line) {
     Options options;
-    options.isolation = TRY(core::String::create("auto"));
     options.hostname = TRY(core::String::create("isounik"));
     options.working_directory = TRY(core::String::create("/"));
     std::string_view word = next_word(command_line);

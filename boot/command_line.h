@@ -7,18 +7,19 @@
 #include "core/string.h"
 #include "core/vector.h"
 #include "net/stack.h"
+#include "process/isolation.h"
 
 namespace boot {
 
 struct Options {
     core::klog::Level log_level = core::klog::Level::kWarn;
-    core::String isolation, hostname, working_directory;
+    process::IsolationPolicy isolation;
+    core::String hostname, working_directory;
     net::Configuration network;
     bool has_address = false;
     uint64_t tsc_khz = 0;
     bool tty = false;
     bool trace_system_calls = false;
-    bool probe_isolated = false;
     core::Vector<core::String> environment;
     core::Vector<core::String> arguments;  // the first program's argv
 };

@@ -119,27 +119,16 @@ Result<core::Vector<std::string_view>> views_of(const core::Vector<core::String>
     return views;
 }
 
-// Which model programs get, until isolation by keys is built (docs/tool.md, --isolation).
-mm::Model choose_model(const Options& options) {
-    std::string_view isolation = options.isolation.view();
-    if (options.probe_isolated) {
-        if (!(arch::read_cr4() & arch::kCr4ProtectionKeys)) {
-            klog::error("probe=isolated: the processor has no protection keys (PKU); with QEMU, try -cpu max");
-            report_exit_and_power_off(kMachineFailed);
-        }
-        klog::warn("probe=isolated: programs run in ring 0 without inspection of their code, for tests only");
-        return mm::Model::kIsolated;
-    }
-    if (isolation == "mpk") {
-        klog::error("isolation=mpk is not built yet: use ring3 or auto");
-        report_exit_and_power_off(kMachineFailed);
-    }
-    if (isolation == "none") {
+// Which model programs get (process/isolation.h).
+void set_isolation(Options& options) {
+    bool has_keys = arch::read_cr4() & arch::kCr4ProtectionKeys;
+    if (!has_keys) klog::info("the processor has no protection keys (PKU): all programs run in ring 3");
+    if (options.isolation.otherwise == process::Isolation::kNone) {
         klog::warn("isolation=none: NOTHING IS PROTECTED: every program can read and change the kernel and all other "
                    "programs; for measurements only");
-        return mm::Model::kNone;
     }
-    return mm::Model::kConfined;
+    options.isolation.has_protection_keys = has_keys;
+    process::set_isolation_policy(std::move(options.isolation));
 }
 
 // wait4(2)'s status as a shell shows it.
@@ -168,7 +157,6 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
         klog::error("the command line names no program: put it after \"--\"");
         report_exit_and_power_off(kMachineFailed);
     }
-    mm::Model model = choose_model(options);
     abi::initialize_dispatch();
     must(abi::initialize_vdso(), "making the vDSO");
     if (options.trace_system_calls) abi::set_tracing();
@@ -180,6 +168,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
     fs::Path root = must(fs::make_boot_root(image), "mounting the boot image");
     use_code_table(image);
     mount_system_directories(root);
+    set_isolation(options);
     if (drivers::Port* port = drivers::find_port("isounik.tty")) {
         must(drivers::start_console(*port), "making the console");
     }
@@ -194,7 +183,6 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
         .working_directory = options.working_directory.view(),
         .root = root,
         .files = standard_descriptors(options.tty, root),
-        .model = model,
     });
     if (!started) report_exit_and_power_off(started.error().exit_status);
     start_control();

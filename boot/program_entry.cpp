@@ -15,6 +15,7 @@
 #include "mpk/exposed_slot.h"
 #include "process/fault.h"
 #include "process/process.h"
+#include "process/signal_frame.h"
 #include "sched/thread.h"
 
 namespace {
@@ -25,6 +26,12 @@ constexpr uint64_t kFaultWrite = 1 << 1, kFaultProtectionKey = 1 << 5;
 constexpr uint64_t kFlagTrap = 1 << 8;
 
 process::Thread& program_thread() { return static_cast<process::Thread&>(sched::current()); }
+
+process::Thread& entered_from_program(arch::TrapFrame& frame) {
+    process::Thread& thread = program_thread();
+    thread.frame = &frame;
+    return thread;
+}
 
 // A page fault of a user copy: resolved, or answered with EFAULT at its fixup. False: the kernel itself is wrong.
 bool handle_user_copy_fault(arch::TrapFrame& frame, uint64_t address) {
@@ -62,16 +69,14 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
         frame->error_or_syscall = ~uint64_t{0};  // no system call to restart
         bool real = arch::handle_interrupt(static_cast<uint8_t>(vector));
         if (!from_program) return;
-        process::Thread& thread = program_thread();
-        thread.frame = frame;
+        process::Thread& thread = entered_from_program(*frame);
         // `int n` in ring 0 ignores the gate's privilege: what ring 3 gets is #GP (SDM vol. 3, 6.12.1.2).
         if (!real) return process::program_exception(thread, *frame, 13, vector * 8 + 2, 0);
         return process::return_to_user(thread, *frame);
     }
     uint64_t address = vector == kPageFault ? arch::read_cr2() : 0;
     if (from_program) {
-        process::Thread& thread = program_thread();
-        thread.frame = frame;
+        process::Thread& thread = entered_from_program(*frame);
         uint64_t error = frame->error_or_syscall;
         frame->error_or_syscall = ~uint64_t{0};
         return process::program_exception(thread, *frame, vector, error, address);
@@ -87,6 +92,9 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
 void isounik_first_return(arch::TrapFrame* frame) {
     process::Thread& thread = program_thread();
     thread.frame = frame;
+    // It leaves as what its process is now, whatever its parent's registers say.
+    thread.model = thread.address_space->model();
+    arch::sanitize_frame(*frame, process::entry_ring(thread));
     process::return_to_user(thread, *frame);
     arch::processor().exit_to_program(frame);
     __builtin_unreachable();

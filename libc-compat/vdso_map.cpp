@@ -32,6 +32,7 @@ Result<UserAddr> map_vdso(mm::AddressSpace& space) {
     image.object = pages;
     image.offset = kPageSize;
     image.protection = image.max_protection = {.read = true, .execute = true};
+    image.kernel_code = true;
     image.label = "[vdso]";
     mm::MapRequest data_page;
     data_page.size = kPageSize;

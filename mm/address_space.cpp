@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/panic.h"
+#include "core/weakness.h"
 #include "mm/address_space_state.h"
 
 namespace mm {
@@ -17,6 +18,7 @@ namespace {
 // only.
 struct Processor {
     AddressSpace::State* loaded = nullptr;
+    Model model{};  // of the loaded table
     Pfn spare;
 };
 Processor g_processors[arch::kMaxCpus];
@@ -39,7 +41,7 @@ AddressSpace::State::~State() {
     });
 }
 
-AddressSpace::AddressSpace(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AddressSpace::AddressSpace(std::unique_ptr<State> state, Model model) : state_(std::move(state)), model_(model) {}
 
 AddressSpace::~AddressSpace() {
     deactivate();
@@ -47,19 +49,18 @@ AddressSpace::~AddressSpace() {
 }
 
 Result<core::Ref<AddressSpace>> AddressSpace::create(Model model) {
-    auto state = TRY(core::make<State>(model));
-    AddressSpace* space = new (std::nothrow) AddressSpace(std::move(state));
+    auto state = TRY(core::make<State>());
+    AddressSpace* space = new (std::nothrow) AddressSpace(std::move(state), model);
     if (!space) return fail(Errno::kNoMem);
     return core::Ref<AddressSpace>::adopt(space);
 }
-
-Model AddressSpace::model() const { return state_->tables.model(); }
 
 void AddressSpace::activate() {
     unsigned cpu = arch::this_cpu();
     Processor& processor = g_processors[cpu];
     State& state = *state_;
-    if (processor.loaded == &state) return;
+    Model wanted = model();
+    if (processor.loaded == &state && processor.model == wanted) return;
     if (processor.spare == Pfn()) {
         auto spare = allocate_table();
         if (!spare) PANIC("no memory for a processor's spare top-level table");
@@ -71,13 +72,14 @@ void AddressSpace::activate() {
         deactivate_loaded(cpu);
         before = nullptr;
     }
-    Pfn top = state.tables.prepare_top(cpu, processor.spare);
+    Pfn top = state.tables.prepare_top(cpu, wanted, processor.spare);
     // From here on, changes of the tables are flushed on this processor too; earlier ones are in memory before
     // CR3 is loaded (FlushBatch::flush() does the reverse).
     state.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
-    arch::load_top_table(top.address(), state.tables.model());
+    arch::load_top_table(top.address(), wanted);
     processor.loaded = &state;
-    if (before) leave(*before, cpu);
+    processor.model = wanted;
+    if (before && before != &state) leave(*before, cpu);
 }
 
 void AddressSpace::deactivate_loaded(unsigned cpu) {
@@ -130,6 +132,16 @@ Result<void> AddressSpace::read_memory(UserAddr source, std::span<std::byte> des
 }
 
 Result<void> AddressSpace::write_memory(UserAddr destination, std::span<const std::byte> source, bool force) {
+    if (force && model() == Model::kIsolated && !core::weakened(core::Weakness::kWriteXorExecute)) {
+        // A debugger's breakpoint: the only write that no protection refuses.
+        std::string_view name;
+        {
+            SpaceGuard guard(*state_);
+            Vma* code = state_->executable_in({destination, destination + source.size()});
+            if (code) name = "a write into executable memory through /proc/<pid>/mem";
+        }
+        if (!name.empty() && !refuse_code(Reason(name))) return fail(Errno::kFault);
+    }
     const std::byte* from = source.data();
     return access_memory(destination, source.size(), AccessKind::kWrite, force, [&](std::byte* page, size_t size) {
         std::memcpy(page, from, size);

@@ -12,6 +12,8 @@
 #include "core/lock.h"
 #include "core/memory.h"
 #include "core/types.h"
+#include "core/vector.h"
+#include "mm/code_policy.h"
 #include "mm/page_cache.h"
 
 namespace mm {
@@ -45,6 +47,7 @@ struct MapRequest {
     // MAP_GROWSDOWN, MAP_POPULATE, MAP_LOCKED, MAP_NORESERVE.
     bool grows_down = false, populate = false, locked = false, no_reserve = false;
     bool low = false;  // MAP_32BIT: between 1 and 2 GiB, if the kernel chooses
+    bool kernel_code = false;  // the vDSO: executable as it is, also in an isolated space
     std::string_view label{};  // "[stack]", "[heap]", "[vdso]": must outlive the space
 };
 
@@ -60,6 +63,8 @@ struct MapLine {
 // Why a fault cannot be resolved; process/ turns it into siginfo.
 enum class FaultError : uint8_t { kNoMapping /*SEGV_MAPERR*/, kNoAccess /*SEGV_ACCERR*/, kPastEnd /*BUS_ADRERR*/,
                                   kOutOfMemory };
+
+struct Vma;  // mm/vma.h
 
 class AddressSpace final : public core::RefCounted {
   public:
@@ -136,7 +141,27 @@ class AddressSpace final : public core::RefCounted {
     // for the limits that the system calls check.
     uint64_t mapped_pages(UserRange range);
     uint64_t data_pages();
-    Model model() const;
+
+    // --- isolation (isolation.cpp). An isolated space executes only inspected text (mm/code_policy.h). Asked for
+    // anything else (anonymous or shared memory, modified pages, write and execute, a forced write into text), it
+    // fails with EACCES, or becomes confined first and then does as it was asked.
+    enum class Fallback : uint8_t { kRefuse, kConfine };
+    // Exec, before anything is mapped for execution: what then happens, and why the space has its model.
+    void set_isolation(Fallback fallback, const Reason& reason);
+    Reason isolation_reason();
+    // Read on every way back to a program (process/ring.h): changes once at most, from kIsolated to kConfined.
+    Model model() const { return model_.load(std::memory_order_relaxed); }
+    // From now on the programs of this space run in ring 3. On return no processor runs one in ring 0: threads that
+    // did have entered the kernel, and leave it through process::change_ring(). No effect on other models.
+    void confine(const Reason& reason);
+    // Was confined while its programs ran.
+    bool was_confined() const { return was_confined_.load(std::memory_order_relaxed); }
+    // The object that is mapped executable at an address, and where in it; a null object if there is none.
+    struct CodeLocation {
+        core::Ref<Mappable> object;
+        uint64_t offset = 0;  // bytes
+    };
+    CodeLocation code_at(UserAddr address);
 
     // VMAs, tables and the lock.
     struct State;  // mm/address_space_state.h
@@ -144,13 +169,28 @@ class AddressSpace final : public core::RefCounted {
     ~AddressSpace() override;
 
   private:
-    explicit AddressSpace(std::unique_ptr<State> state);
+    // Inspected text for the pages [first, end) of `file`.
+    struct Text {
+        const Mappable* file = nullptr;
+        uint64_t first = 0, end = 0;
+        core::Ref<Mappable> object;
+    };
+    AddressSpace(std::unique_ptr<State> state, Model model);
+    Result<void> refuse_code(const Reason& reason);
+    Result<core::Ref<Mappable>> text_of(const core::Ref<Mappable>& object, Sharing sharing, Protection protection,
+                                        uint64_t first_index, uint64_t end_index);
+    Result<void> check_code_protection(UserRange range, Protection protection, core::Vector<Text>& texts);
+    Result<core::Ref<Mappable>> object_after(const Vma& vma, UserRange part, Protection protection,
+                                             const core::Vector<Text>& texts);
+    void show_plain_files();
     template <typename Access>
     Result<void> access_memory(UserAddr address, size_t size, AccessKind kind, bool force, Access access);
     Result<void> populate_checked(UserRange pages, bool write);
     Result<void> remove_from_files(UserRange pages);
     static void deactivate_loaded(unsigned cpu);
     std::unique_ptr<State> state_;
+    std::atomic<Model> model_;
+    std::atomic<bool> was_confined_{false};
 };
 
 }  // namespace mm

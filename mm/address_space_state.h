@@ -16,7 +16,6 @@ inline constexpr uint64_t kStackGuardGap = 256 * kPageSize;
 inline constexpr unsigned kMaxVmas = 65530;
 
 struct AddressSpace::State {
-    explicit State(Model model) : tables(model) {}
     ~State();
 
     // Guards everything below but `loaded_on`. A second space's lock (fork's child) is taken after its parent's.
@@ -35,6 +34,9 @@ struct AddressSpace::State {
     uint64_t stack_limit = 8 << 20;
     UserAddr break_start, break_now;
     bool lock_future = false, lock_future_on_fault = false;
+    Fallback fallback = Fallback::kRefuse;
+    Reason isolation_reason;
+    bool maps_text = false;  // some VMA maps, or once mapped, inspected text
 
     // In pages.
     uint64_t mapped = 0, locked = 0, data = 0, anonymous_resident = 0, file_resident = 0;
@@ -88,6 +90,15 @@ struct AddressSpace::State {
     void reprotect(const Vma& vma, UserRange range, FlushBatch& batch);
     // Moves the entries of a range of pages; the destination has none. ENOMEM: nothing has moved.
     Result<void> move_entries(UserRange source, UserAddr destination, FlushBatch& batch);
+
+    // --- isolation.cpp
+    // The first VMA that overlaps the range and is executable; null.
+    Vma* executable_in(UserRange range);
+    // Has pages of its own, which were never inspected, within the range?
+    bool has_private_copies(UserRange range);
+    // Maps another object in place of `vma.object`, whose pages go. The old one is in `object` after it: to be dropped
+    // without the lock.
+    void exchange_object(Vma& vma, core::Ref<Mappable>& object, FlushBatch& batch);
 
     // --- fault.cpp
     // Resolves a fault. `retry`: a page must be replaced in its file first; the caller releases the lock, calls

@@ -63,6 +63,9 @@ void copy_layout(const State& parent, State& child) {
     child.stack_limit = parent.stack_limit;
     child.break_start = parent.break_start;
     child.break_now = parent.break_now;
+    child.fallback = parent.fallback;
+    child.isolation_reason = parent.isolation_reason;
+    child.maps_text = parent.maps_text;
 }
 
 }  // namespace
@@ -75,6 +78,7 @@ Result<core::Ref<AddressSpace>> AddressSpace::fork() {
     core::SpinGuard child_guard(child->state_->lock, core::SpinGuard::Nested());
     State &from = *state_, &to = *child->state_;
     copy_layout(from, to);
+    child->model_ = model();  // a thread may have made this space confined since
     FlushBatch parent_flush(from.loaded_on);
     for (const Vma& vma : from.vmas) {
         if (vma.dont_fork) {
@@ -84,6 +88,10 @@ Result<core::Ref<AddressSpace>> AddressSpace::fork() {
         Vma* copy = TRY(copy_vma(to, vma));
         if (copy->has_own_pages) TRY(share_vma(from, to, vma, parent_flush));
     }
+    parent_flush.run();
+    child_guard.unlock();
+    parent_guard.release();
+    if (to.maps_text && child->model() != Model::kIsolated) child->show_plain_files();
     return child;
 }
 

@@ -61,11 +61,19 @@ Result<UserAddr> AddressSpace::map(const MapRequest& request) {
         fresh.object = TRY(create_shared_memory(size));
         fresh.first_index = 0;
     }
+    if (request.protection.execute && !request.kernel_code) {
+        fresh.object = TRY(text_of(fresh.object, request.sharing, request.protection, fresh.first_index,
+                                   fresh.first_index + (size >> core::kPageShift)));
+    }
 
     bool fill = request.populate;
     {
         SpaceGuard guard(*state_);
         State& state = *state_;
+        if (fresh.object != request.object.get() && fresh.object->plain_form()) {
+            if (model() == Model::kIsolated) state.maps_text = true;
+            else fresh.object = request.object;  // another thread made the space confined
+        }
         if (state.vma_count >= kMaxVmas) return fail(Errno::kNoMem);
         UserAddr address = TRY(place(state, request, size));
         fresh.range = {address, address + size};

@@ -110,6 +110,8 @@ class Mappable : public core::RefCounted {
     virtual uint64_t map_device() const { return 0; }
     // Made by shmget(2): shmdt(2) may unmap it.
     virtual bool is_system_v_segment() const { return false; }
+    // Inspected text (mm/code_policy.h): the file that it shows. Null: an ordinary object.
+    virtual core::Ref<Mappable> plain_form() { return nullptr; }
 };
 
 }  // namespace mm

@@ -88,12 +88,14 @@ void PageTables::set_top_entry(unsigned slot, PageEntry entry) {
     uint64_t bit = uint64_t{1} << (slot % 64);
     if (entry.is_empty()) used_slots_[slot / 64] &= ~bit;
     else used_slots_[slot / 64] |= bit;
-    for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) {
-        to_pointer<PageTable>(tops_[std::countr_zero(cpus)])->set(slot, entry);
+    for (const Tops& tops : tops_) {
+        for (uint64_t cpus = tops.cpus; cpus != 0; cpus &= cpus - 1) {
+            to_pointer<PageTable>(tops.of[std::countr_zero(cpus)])->set(slot, entry);
+        }
     }
 }
 
-void PageTables::fill_top(Pfn top, unsigned cpu) const {
+void PageTables::fill_top(Pfn top, unsigned cpu, arch::Model model) const {
     PageTable* table = to_pointer<PageTable>(top);
     for (unsigned word = 0; word < 4; word++) {
         for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
@@ -102,26 +104,29 @@ void PageTables::fill_top(Pfn top, unsigned cpu) const {
         }
     }
     for (unsigned slot : {arch::kProcessorSlot, arch::kExposedSlot}) {
-        table->set(slot, PageEntry(arch::processor_top_entry(slot, cpu, model_)));
+        table->set(slot, PageEntry(arch::processor_top_entry(slot, cpu, model)));
     }
 }
 
-Pfn PageTables::prepare_top(unsigned cpu, Pfn spare) {
+Pfn PageTables::prepare_top(unsigned cpu, arch::Model model, Pfn spare) {
     core::SpinGuard guard(top_lock_);
-    if (tops_[cpu] != Pfn()) return tops_[cpu];
+    Tops& tops = tops_[kind_of(model)];
+    if (tops.of[cpu] != Pfn()) return tops.of[cpu];
     uint64_t bit = uint64_t{1} << cpu;
-    bool confined = model_ != arch::Model::kIsolated;  // U/S = 0: `none` too has the kernel outside of keys
-    if (auto fresh = allocate_top_table(confined)) {
-        tops_[cpu] = *fresh;
+    bool hidden = model != arch::Model::kIsolated;  // U/S = 0: `none` too has the kernel outside of keys
+    if (auto fresh = allocate_top_table(hidden)) {
+        tops.of[cpu] = *fresh;
     } else {
         arch::zero_words(to_pointer(spare), arch::kFirstKernelSlot);
-        fill_kernel_half(spare, confined);
-        tops_[cpu] = spare;
+        fill_kernel_half(spare, hidden);
+        tops.of[cpu] = spare;
+        tops.spare_cpus |= bit;
         spare_cpus_ |= bit;
     }
-    top_cpus_ |= bit;
-    fill_top(tops_[cpu], cpu);
-    return tops_[cpu];
+    tops.cpus |= bit;
+    tops.hidden = hidden;
+    fill_top(tops.of[cpu], cpu, model);
+    return tops.of[cpu];
 }
 
 void PageTables::forget_spare(unsigned cpu) {
@@ -129,8 +134,12 @@ void PageTables::forget_spare(unsigned cpu) {
     core::SpinGuard guard(top_lock_);
     uint64_t bit = uint64_t{1} << cpu;
     spare_cpus_ &= ~bit;
-    top_cpus_ &= ~bit;
-    tops_[cpu] = Pfn();
+    for (Tops& tops : tops_) {
+        if (!(tops.spare_cpus & bit)) continue;
+        tops.spare_cpus &= ~bit;
+        tops.cpus &= ~bit;
+        tops.of[cpu] = Pfn();
+    }
 }
 
 namespace {
@@ -187,13 +196,17 @@ PageTables::~PageTables() {
         for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
             unsigned slot = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
             free_subtree(master_[slot], 3);
-            for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) {
-                to_pointer<PageTable>(tops_[std::countr_zero(cpus)])->set(slot, PageEntry());
+            for (const Tops& tops : tops_) {
+                for (uint64_t cpus = tops.cpus; cpus != 0; cpus &= cpus - 1) {
+                    to_pointer<PageTable>(tops.of[std::countr_zero(cpus)])->set(slot, PageEntry());
+                }
             }
         }
     }
-    for (uint64_t cpus = top_cpus_; cpus != 0; cpus &= cpus - 1) {
-        free_top_table(tops_[std::countr_zero(cpus)], model_ != arch::Model::kIsolated);
+    for (const Tops& tops : tops_) {
+        for (uint64_t cpus = tops.cpus; cpus != 0; cpus &= cpus - 1) {
+            free_top_table(tops.of[std::countr_zero(cpus)], tops.hidden);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 // The page tables of one space's lower half.
 //
 // The master is an array of the 256 lower top-level entries; every top-level table (one per processor that ran
-// the space) gets a copy, and changes of the master are made in all of them at once. A table page's Frame
+// the space, and model that it ran as) gets a copy, and changes of the master are made in all of them at once. A table page's Frame
 // counts its parents in `references` and its non-empty entries in `index`, so that an empty table can go at
 // once. Only the leaf level maps pages. The owner's lock is held in all functions.
 #pragma once
@@ -24,7 +24,7 @@ class FlushBatch;
 
 class PageTables {
   public:
-    explicit PageTables(arch::Model model) : model_(model) {}
+    PageTables() = default;
     // Frees all tables; pages that they still map lose a reference. No processor has it loaded.
     ~PageTables();
     PageTables(const PageTables&) = delete;
@@ -67,31 +67,35 @@ class PageTables {
         }
     }
 
-    // The top-level table of processor `cpu`, made if absent; if memory lacks, `spare` serves until
-    // forget_spare(). Called on that processor, without the owner's lock. Locks: Rank::kTopTables.
-    Pfn prepare_top(unsigned cpu, Pfn spare);
+    // The top-level table of processor `cpu` for programs of `model`, made if absent; if memory lacks, `spare` serves
+    // until forget_spare(). Called on that processor, without the owner's lock, and with a spare only if none is in
+    // use. Locks: Rank::kTopTables. A space's tables are asked for as one ring-0 model and as confined, no more.
+    Pfn prepare_top(unsigned cpu, arch::Model model, Pfn spare);
     void forget_spare(unsigned cpu);
     bool uses_spare(unsigned cpu) const { return spare_cpus_.load(std::memory_order_relaxed) >> cpu & 1; }
-
-    arch::Model model() const { return model_; }
 
   private:
     friend class PageTableWalker;  // tests
     // The leaf table, or null and in `missing` the level of the empty entry.
     PageTable* walk(uint64_t address, unsigned& missing) const;
     void set_top_entry(unsigned slot, PageEntry entry);
-    void fill_top(Pfn top, unsigned cpu) const;
+    void fill_top(Pfn top, unsigned cpu, arch::Model model) const;
     static void free_subtree(PageEntry entry, unsigned level);
 
-    arch::Model model_;
     // Read under the owner's lock or top_lock_, written under both.
     PageEntry master_[arch::kFirstKernelSlot];
     uint64_t used_slots_[4] = {};
     // Guards the top-level tables below.
     core::Spinlock top_lock_{core::Rank::kTopTables};
-    std::atomic<uint64_t> spare_cpus_{0};  // processors whose top table is the processor's own spare
-    uint64_t top_cpus_ = 0;                // processors that have a top table
-    Pfn tops_[arch::kMaxCpus];
+    std::atomic<uint64_t> spare_cpus_{0};  // processors one of whose top tables is the processor's own spare
+    // While a running space is confined, other processors still have its isolated table loaded: both kinds exist.
+    struct Tops {
+        uint64_t cpus = 0, spare_cpus = 0;  // processors that have a table; whose table is their spare
+        bool hidden = true;                 // the kernel half has U/S = 0 (mm/top_tables.h)
+        Pfn of[arch::kMaxCpus];
+    };
+    Tops tops_[2];  // ring 0, ring 3
+    static unsigned kind_of(arch::Model model) { return model == arch::Model::kConfined; }
 };
 
 // One table page, empty, with one parent. ENOMEM.

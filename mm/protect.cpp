@@ -1,6 +1,7 @@
 // mprotect(2), mlock(2) and relatives: attributes of ranges.
 #include <algorithm>
 
+#include "core/weakness.h"
 #include "mm/address_space_state.h"
 
 namespace mm {
@@ -50,8 +51,12 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
     range.end = range.end.page_up();
     if (range.start == range.end) return {};
     if (range.end < range.start || range.end.value() > core::kUserEnd) return fail(Errno::kNoMem);
+    core::Vector<Text> texts;            // for VMAs that become executable
+    core::Vector<core::Ref<Mappable>> dropped;  // what those mapped; goes after the lock
+    if (protection.execute) TRY(check_code_protection(range, protection, texts));
     SpaceGuard guard(*state_);
     State& state = *state_;
+    const bool isolated = model() == Model::kIsolated;
     if (extend == Extend::kToStart) {
         Vma* vma = state.find(range.start);
         if (!vma || vma->range.start >= range.end) return fail(Errno::kNoMem);
@@ -70,13 +75,42 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
             (part.size() >> core::kPageShift) > total_pages()) {
             return fail(Errno::kNoMem);
         }
+        core::Ref<Mappable> object;
+        if (isolated) {
+            object = TRY(object_after(found, part, protection, texts));
+            TRY(dropped.reserve(dropped.size() + 1));
+        }
         Vma& vma = *TRY(isolate(state, part));
+        if (object) {
+            state.maps_text = true;
+            state.exchange_object(vma, object, batch);
+            (void)dropped.push_back(std::move(object));
+        }
         state.account(vma, -1);
         vma.protection = protection;
         state.account(vma, +1);
         state.reprotect(vma, part, batch);
         return {};
     });
+}
+
+// What an isolated space's VMA is to map in place of what it maps now, when its protection changes; null: no change.
+// EACCES: it was changed since check_code_protection().
+Result<core::Ref<Mappable>> AddressSpace::object_after(const Vma& vma, UserRange part, Protection protection,
+                                                       const core::Vector<Text>& texts) {
+    if (vma.protection.execute == protection.execute) {
+        bool both = protection.execute && protection.write;
+        if (both && !core::weakened(core::Weakness::kWriteXorExecute)) return fail(Errno::kAcces);
+        return core::Ref<Mappable>();
+    }
+    if (!protection.execute) return vma.object ? vma.object->plain_form() : nullptr;
+    if (core::weakened(core::Weakness::kInspection)) return core::Ref<Mappable>();
+    uint64_t first = vma.index_of(part.start), end = first + (part.size() >> core::kPageShift);
+    for (const Text& text : texts) {
+        bool covers = text.file == vma.object.get() && text.first <= first && end <= text.end;
+        if (covers && vma.object && !vma.is_shared() && !state_->has_private_copies(part)) return text.object;
+    }
+    return fail(Errno::kAcces);
 }
 
 Result<void> AddressSpace::lock_memory(UserRange range, LockMode mode) {

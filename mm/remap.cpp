@@ -1,6 +1,7 @@
 // mremap(2): grow and shrink in place, or move the page-table entries to another place.
 #include <algorithm>
 
+#include "core/weakness.h"
 #include "mm/address_space_state.h"
 
 namespace mm {
@@ -87,6 +88,18 @@ Result<UserAddr> AddressSpace::remap(UserRange old_range, uint64_t new_size, uns
         if (new_address < UserAddr(core::kUserMmapMin)) return fail(Errno::kPerm);
     }
 
+    // Text was inspected as far as the mapping reached.
+    auto grows_text = [&](Vma* vma) {
+        return model() == Model::kIsolated && vma && vma->protection.execute && new_size > old_size &&
+               !core::weakened(core::Weakness::kInspection);
+    };
+    bool refused;
+    {
+        SpaceGuard guard(*state_);
+        refused = grows_text(state_->containing(address));
+    }
+    if (refused) TRY(refuse_code(Reason("mremap beyond inspected code")));
+
     UserRange fill;
     UserAddr result = address;
     {
@@ -94,6 +107,7 @@ Result<UserAddr> AddressSpace::remap(UserRange old_range, uint64_t new_size, uns
         State& state = *state_;
         Vma* vma = state.containing(address);
         if (!vma) return fail(Errno::kFault);
+        if (grows_text(vma)) return fail(Errno::kAcces);  // mapped since
         if (old_size == 0 && !vma->is_shared()) return fail(Errno::kInval);
         if ((flags & kDontUnmap) && vma->locked) return fail(Errno::kInval);
 

@@ -155,6 +155,8 @@ Result<void> initialize_exposed_pages() {
 Result<void> build_processor_slots(unsigned number, core::Pfn page) {
     core::Pfn stacks[kIstStacks];
     for (core::Pfn& stack : stacks) stack = TRY(new_page());
+    core::Pfn step = TRY(new_page());
+    static_cast<arch::Processor*>(mm::to_pointer(page))->step_page = mm::to_pointer(step);
     core::Pfn data_table = TRY(new_table());
     table_at(data_table).set(arch::table_index(PROCESSOR_BASE, 1), PageEntry::kernel_data(page));
     core::Pfn data_chain = TRY(chain_to(data_table, PROCESSOR_BASE));
@@ -176,6 +178,7 @@ Result<void> build_processor_slots(unsigned number, core::Pfn page) {
         map(EXPOSED_GDT, shared.gdt, kData);
         map(EXPOSED_SCRATCH, scratch, kReadWrite);
         for (unsigned n = 0; n < kIstStacks; n++) map(kIstOffsets[n], stacks[n], kReadWrite);
+        if (model == arch::Model::kIsolated) map(EXPOSED_STEP, step, kRead);
         core::Pfn chain = TRY(chain_to(leaves, EXPOSED_BASE));
         arch::set_processor_top_entry(arch::kExposedSlot, number, model, PageEntry(chain, kTopFlags).raw());
         uint64_t user = model == arch::Model::kIsolated ? PageEntry::kUser : 0;

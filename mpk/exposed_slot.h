@@ -3,7 +3,8 @@
 // One top-level slot with U/S = 0, the same virtual address on every processor, other pages on each. It holds
 // exactly (offsets in arch/x86_64/asm_layout.h): the gate page (where LSTAR points: a jump to the model's stub),
 // the stubs, IDT, GDT and TSS read-only, a scratch page and five IST stacks writable. Three chains a processor,
-// one for each model: they differ in the gate page and the IDT. The writable pages hold nothing but the running
+// one for each model: they differ in the gate page and the IDT, and isolated programs have the step page
+// (process/code_site.h), readable and executable. The writable pages hold nothing but the running
 // program's registers.
 #pragma once
 

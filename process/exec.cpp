@@ -2,12 +2,14 @@
 
 #include <cstring>
 #include <span>
+#include <optional>
 
 #include "core/log.h"
 #include "core/random.h"
 #include "process/clone.h"
 #include "process/elf_load.h"
 #include "process/exit.h"
+#include "process/isolation.h"
 #include "process/script.h"
 #include "process/signal_frame.h"
 #include "process/signal_state.h"
@@ -169,12 +171,27 @@ struct LoadedProgram {
     bool executable_stack = false;
 };
 
-Result<LoadedProgram> load_program(const ProgramContext& context, mm::AddressSpace& space,
-                                   const ExecutableFile& file, std::string_view name, const Placement& place) {
-    elf::Image image = TRY(read_image(file));
+// A program file and, if it names one, its loader.
+struct ProgramFiles {
+    const ExecutableFile* program;
+    elf::Image image;
+    std::optional<ExecutableFile> loader;
+    elf::Image loader_image;
+};
+
+Result<ProgramFiles> open_files(const ProgramContext& context, const ExecutableFile& file, std::string_view name) {
+    ProgramFiles files{&file, TRY(read_image(file)), std::nullopt, {}};
+    if (files.image.interpreter_size == 0) return files;
+    files.loader = TRY(open_interpreter(context, file, files.image, name));
+    files.loader_image = TRY(read_image(*files.loader));
+    return files;
+}
+
+Result<LoadedProgram> load_program(mm::AddressSpace& space, const ProgramFiles& files, const Placement& place) {
+    const elf::Image& image = files.image;
     LoadedProgram loaded;
-    bool dynamic = image.interpreter_size != 0;
-    loaded.program = TRY(load_image(space, file, image, dynamic ? place.program_base : 0));
+    bool dynamic = files.loader.has_value();
+    loaded.program = TRY(load_image(space, *files.program, image, dynamic ? place.program_base : 0));
     loaded.entry = loaded.program.entry;
     loaded.header_count = image.header_count;
     loaded.executable_stack = image.executable_stack;
@@ -183,14 +200,23 @@ Result<LoadedProgram> load_program(const ProgramContext& context, mm::AddressSpa
     if (image.position_independent && !dynamic) break_start = place.program_base;
     space.initialize_break(UserAddr(break_start + place.break_gap));
     if (dynamic) {
-        ExecutableFile interpreter = TRY(open_interpreter(context, file, image, name));
-        elf::Image interpreter_image = TRY(read_image(interpreter));
-        LoadedImage interpreter_loaded = TRY(load_image(space, interpreter, interpreter_image, 0));
-        loaded.entry = interpreter_loaded.entry;
-        loaded.interpreter_base = interpreter_loaded.bias;
+        LoadedImage loader = TRY(load_image(space, *files.loader, files.loader_image, 0));
+        loaded.entry = loader.entry;
+        loaded.interpreter_base = loader.bias;
     }
     if (loaded.entry >= core::kUserEnd) return fail(Errno::kInval);
     return loaded;
+}
+
+// An empty space of the model that suits the program.
+Result<Ref<mm::AddressSpace>> make_space(const ProgramContext& context, const ProgramFiles& files,
+                                         std::string_view named) {
+    ProgramCode code{named, context.fs_context->root(), *files.program, files.image, nullptr, nullptr};
+    if (files.loader) code.loader = &*files.loader, code.loader_image = &files.loader_image;
+    ModelChoice choice = TRY(choose_model(code));
+    auto space = TRY(mm::AddressSpace::create(choice.model));
+    space->set_isolation(choice.fallback, choice.reason);
+    return space;
 }
 
 Result<StackImage> make_stack(const ProgramContext& context, const ProgramRequest& request,
@@ -239,7 +265,8 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
     if (request.arguments.count == 0) TRY(request.arguments.add(""));
     ExecutableFile file = TRY(open_program(context, request));
     program.credentials = TRY(new_credentials(context, file, program.gains_privileges));
-    program.address_space = TRY(mm::AddressSpace::create(context.model));
+    ProgramFiles files = TRY(open_files(context, file, request.display_name));
+    program.address_space = TRY(make_space(context, files, request.path));
     mm::AddressSpace& space = *program.address_space;
 
     struct {
@@ -249,7 +276,7 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
     core::fill_random(std::as_writable_bytes(std::span(&random, 1)));
     Placement place(context.stack_limit, !(context.personality & kAddrNoRandomize), random.placement);
     space.set_layout(UserAddr(place.mmap_top), UserAddr(place.stack_top), context.stack_limit);
-    LoadedProgram loaded = TRY(load_program(context, space, file, request.display_name, place));
+    LoadedProgram loaded = TRY(load_program(space, files, place));
     uint64_t vdso = vdso_mapper ? TRY(vdso_mapper(space)).value() : 0;
     StackImage stack = TRY(make_stack(context, request, loaded, *program.credentials, program.gains_privileges, vdso,
                                       place, random.auxiliary));
@@ -261,7 +288,11 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
     program.auxiliary_words = stack.auxiliary_words < kAuxiliaryWords ? stack.auxiliary_words : kAuxiliaryWords;
     std::memcpy(program.auxiliary_vector, stack.bytes.data() + stack.auxiliary_offset,
                 program.auxiliary_words * sizeof(uint64_t));
-    auto ring = context.model == mm::Model::kConfined ? arch::EntryRing::kRing3 : arch::EntryRing::kRing0;
+    if (klog::enabled(klog::Level::kInfo)) {
+        klog::info("{}: isolation {} ({})", file.mappable()->map_name(), model_name(space.model()),
+                   space.isolation_reason().view());
+    }
+    auto ring = space.model() == mm::Model::kConfined ? arch::EntryRing::kRing3 : arch::EntryRing::kRing0;
     program.frame = arch::initial_frame(UserAddr(loaded.entry), UserAddr(stack.stack_pointer), ring);
     program.frame.error_or_syscall = ~uint64_t{0};
     if (!request.path.empty()) {
@@ -315,7 +346,6 @@ Result<void> execute(Thread& thread, arch::TrapFrame& frame, ProgramRequest& req
     ProgramContext context;
     context.fs_context = thread.fs_context.get();
     context.credentials = thread.credentials.get();
-    context.model = thread.address_space->model();
     context.stack_limit = process.limits[kLimitStack].soft;
     context.personality = process.personality;
     context.may_gain_privileges = !thread.no_new_privileges;

@@ -45,7 +45,6 @@ class ExecutableFile {
 struct ProgramContext {
     fs::FsContext* fs_context = nullptr;
     Credentials* credentials = nullptr;
-    mm::Model model = mm::Model::kConfined;
     uint64_t stack_limit = 8 << 20;
     uint32_t personality = 0;
     bool may_gain_privileges = true;
@@ -80,7 +79,8 @@ struct PreparedProgram {
     ~PreparedProgram();
 };
 
-// ENOENT (also a missing interpreter, which is logged), EACCES, ENOEXEC, ELOOP, E2BIG, ENOMEM, ETXTBSY, EINVAL.
+// ENOENT (also a missing interpreter, which is logged), EACCES (also a program that isolation=mpk does not start, which
+// is logged), ENOEXEC, ELOOP, E2BIG, ENOMEM, ETXTBSY, EINVAL.
 // Changes `request`'s arguments (scripts).
 Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRequest& request);
 // Moves what belongs to the process out of `program`. No failure. Caller: the process's only thread, or the process

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "arch/x86_64/processor.h"
 #include "arch/x86_64/user_copy.h"
 #include "core/log.h"
 #include "fs/process_host.h"
@@ -209,6 +210,9 @@ void exit_thread(int wait_status) {
         last = process.threads.empty();
         thread.must_exit = true;
         process.dead_threads_usage.add(usage_of(thread));
+        for (unsigned model = 0; model < arch::kModelCount; model++) {
+            process.past_entries.of[model] += thread.entries[model] + arch::processor().entries[model];
+        }
         if (last && process.exiting) wait_status = process.group_exit_status;
         if (last && !process.exiting) process.exiting = true;
         retarget_locked(process, thread, ~thread.blocked);

@@ -142,7 +142,6 @@ std::expected<Ref<Process>, LaunchFailure> start_first_program(const FirstProgra
     ProgramContext context;
     context.fs_context = fs_context->get();
     context.credentials = credentials->get();
-    context.model = program.model;
     auto prepared = prepare(program, context);
     if (!prepared) {
         bool missing = prepared.error() == Errno::kNoEnt;

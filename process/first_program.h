@@ -15,7 +15,6 @@ struct FirstProgram {
     std::string_view working_directory = "/";
     fs::Path root;
     Ref<fs::FdTable> files;                         // descriptors 0, 1 and 2
-    mm::Model model = mm::Model::kConfined;
 };
 
 // Why it does not run: 127 not found, 126 cannot be run, 125 the machine failed; logged already.

@@ -4,6 +4,7 @@
 
 #include "fs/proc/process_view.h"
 #include "process/host_name.h"
+#include "process/isolation.h"
 #include "process/signal_state.h"
 #include "process/tree.h"
 #include "process/usage.h"
@@ -161,9 +162,13 @@ class View final : public fs::proc::ProcessView {
         status.children_system_ns = children.system_ns;
         status.children_minor_faults = children.minor_faults;
         if (Ref<mm::AddressSpace> space = process.space()) {
-            bool confined = space->model() == mm::Model::kConfined;
-            status.isolation = confined ? "ring3" : space->model() == mm::Model::kNone ? "none" : "mpk";
+            status.isolation = model_name(space->model());
+            status.isolation_reason = space->isolation_reason();
         }
+        EntryCounts entries = entries_of(process);
+        status.mpk_entries = entries.of[static_cast<unsigned>(mm::Model::kIsolated)];
+        status.ring3_entries = entries.of[static_cast<unsigned>(mm::Model::kConfined)];
+        status.none_entries = entries.of[static_cast<unsigned>(mm::Model::kNone)];
         return status;
     }
 

@@ -108,6 +108,13 @@ class Thread final : public sched::Thread {
     uint64_t minor_faults = 0;
     Ref<VforkDone> vfork_done;            // whom exec or exit must tell
     arch::TrapFrame* frame = nullptr;     // the registers with which it last entered the kernel
+    // An instruction that it executes on the step page instead of its own (process/code_site.h).
+    struct Step {
+        bool active = false;
+        uint8_t length = 0, size = 0;     // of the instruction in the text; on the page
+        uint8_t scratch[2] = {};          // register numbers; above 15: none
+        uint64_t site = 0, saved[2] = {};
+    } step;
 
     // Replaced by the thread itself under Process::signal_lock.
     Ref<fs::FdTable> files;               // CLONE_FILES shares
@@ -132,6 +139,11 @@ struct Usage {
     uint64_t minor_faults = 0, voluntary_switches = 0, involuntary_switches = 0;
     uint64_t max_resident_kib = 0;
     void add(const Usage& other);
+};
+
+// How often programs entered the kernel, by the model they ran as.
+struct EntryCounts {
+    uint64_t of[arch::kModelCount] = {};  // by mm::Model
 };
 
 class Process final : public core::RefCounted {
@@ -175,6 +187,7 @@ class Process final : public core::RefCounted {
     bool continue_unreported = false;     // WCONTINUED has not seen it
     bool notify_continued = false, notify_stopped = false;  // the parent is told by a woken thread
     Usage dead_threads_usage;
+    EntryCounts past_entries;             // of threads that are gone
     Ref<mm::AddressSpace> address_space;
     Ref<fs::Dentry> executable_dentry;    // /proc/<pid>/exe
     Ref<fs::Mount> executable_mount;
@@ -201,6 +214,9 @@ class Process final : public core::RefCounted {
     Process();
     ~Process() override;
 };
+
+// Those of living threads included, other running ones' up to their last switch. Lock taken: signal_lock.
+EntryCounts entries_of(Process& process);
 
 // The running program thread. Only in system calls and faults of programs.
 inline Thread& current_thread() { return static_cast<Thread&>(sched::current()); }

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "process/exit.h"
 #include "process/fault.h"
+#include "process/ring.h"
 #include "process/signal_frame.h"
 #include "process/signal_state.h"
 #include "process/tree.h"
@@ -181,6 +182,8 @@ void return_to_user(Thread& thread, arch::TrapFrame& frame) {
         }
     }
     thread.in_system_call = false;
+    // Last: whoever confines a process takes for granted that no thread spins between this look and the program.
+    if (thread.address_space->model() != thread.model) [[unlikely]] change_ring(thread, frame);
 }
 
 }  // namespace process

@@ -1,5 +1,6 @@
 #include "process/usage.h"
 
+#include "arch/x86_64/processor.h"
 #include "sched/timer.h"
 
 namespace process {
@@ -19,6 +20,18 @@ Usage usage_of(Process& process) {
     for (const Thread& thread : process.threads) usage.add(usage_of(thread));
     usage.max_resident_kib = process.max_resident_kib;
     return usage;
+}
+
+EntryCounts entries_of(Process& process) {
+    core::SpinGuard guard(process.signal_lock);
+    EntryCounts counts = process.past_entries;
+    for (const Thread& thread : process.threads) {
+        bool current = &thread == &sched::current();
+        for (unsigned model = 0; model < arch::kModelCount; model++) {
+            counts.of[model] += thread.entries[model] + (current ? arch::processor().entries[model] : 0);
+        }
+    }
+    return counts;
 }
 
 Nanoseconds cpu_time_of(Process& process) {

@@ -102,10 +102,17 @@ Thread* steal(unsigned self) {
 }
 
 void load_memory_of(Thread& previous, Thread& next) {
-    if (previous.address_space.get() == next.address_space.get()) return;
-    if (next.address_space) next.address_space->activate();
-    else arch::load_kernel_table();
-    if (previous.address_space) previous.address_space->deactivate();
+    // Also within one space: its model may have changed since the table was loaded.
+    if (next.address_space) {
+        next.address_space->activate();
+        // The stub by which it entered is not the one by which it may leave.
+        if (next.address_space->model() != next.model) next.exit_work.fetch_or(kWorkModel, std::memory_order_relaxed);
+    } else if (previous.address_space) {
+        arch::load_kernel_table();
+    }
+    if (previous.address_space && previous.address_space != next.address_space.get()) {
+        previous.address_space->deactivate();
+    }
 }
 
 // Runs `next` instead of the current thread. Lock of this processor held; finish_switch() releases it.

@@ -28,7 +28,8 @@ enum class ThreadState : uint8_t {
 };
 
 // Bits of Thread::exit_work.
-inline constexpr uint8_t kWorkReschedule = 1, kWorkSignalMask = 2, kWorkRestart = 4;
+inline constexpr uint8_t kWorkReschedule = 1, kWorkSignalMask = 2, kWorkRestart = 4,
+    kWorkModel = arch::kExitWorkModel;
 
 enum class Interruptible : bool { kNo, kYes };
 
@@ -60,6 +61,7 @@ class Thread : public core::RefCounted {
     uint64_t saved_stack_pointer = 0;   // valid while not on a processor
     arch::UserState* user_state = nullptr;  // FPU, FS/GS base, PKRU; null for kernel threads
     core::Ref<mm::AddressSpace> address_space;  // null: kernel thread
+    arch::Model model{};                // as what it entered the kernel, for program threads (process/ring.h)
     char name[16] = "?";                // comm
 
     Thread();

@@ -20,6 +20,7 @@
 #define EXPOSED_IST_DF 0x18000
 #define EXPOSED_IST_MC 0x1a000
 #define EXPOSED_IST_DB 0x1c000
+#define EXPOSED_STEP 0x1e000     // isolated: where single instructions of programs are executed (process/code_site.h)
 
 // Selectors, as Linux numbers them (programs can read CS and SS).
 #define SELECTOR_KERNEL_CODE 0x10

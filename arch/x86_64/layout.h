@@ -38,4 +38,7 @@ inline constexpr unsigned kKernelKey = 15;
 enum class Model : uint8_t { kConfined, kIsolated, kNone };
 inline constexpr unsigned kModelCount = 3;
 
+// A bit of sched::Thread::exit_work: the thread's space may have another model than the one as which it entered.
+inline constexpr uint8_t kExitWorkModel = 8;
+
 }  // namespace arch

@@ -38,6 +38,7 @@ struct Processor {
     std::atomic<bool> online{false};
     uint64_t loaded_top_table = 0;
     uint64_t kernel_top_table = 0;
+    void* step_page = nullptr;     // the page at EXPOSED_STEP, writable here
     uint64_t interrupt_count = 0;
     volatile uint64_t* armed_entry = nullptr;  // this processor's leaf entry of the armed page (armed.h)
     core::HeldLocks held_locks;  // debug builds

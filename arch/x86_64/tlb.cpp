@@ -31,6 +31,12 @@ void flush_here(const FlushRequest& request) {
     for (uint64_t at = request.start; at < request.end; at += core::kPageSize) invalidate_page(at);
 }
 
+// sched::Thread is above this room: the stubs' offset of its work word (asm_layout.h) serves here too.
+void add_exit_work(uint8_t work) {
+    auto thread = reinterpret_cast<uint8_t*>(processor().current);
+    __atomic_fetch_or(thread + THREAD_WORK + 1, work, __ATOMIC_RELAXED);
+}
+
 }  // namespace
 
 void answer_flush_requests() {
@@ -40,6 +46,7 @@ void answer_flush_requests() {
     for (Mailbox& mailbox : mailboxes) {
         if (!(mailbox.pending.load(std::memory_order_acquire) & my_bit)) continue;
         flush_here(mailbox.request);
+        if (mailbox.request.exit_work) add_exit_work(mailbox.request.exit_work);
         mailbox.pending.fetch_and(~my_bit, std::memory_order_release);
     }
 }

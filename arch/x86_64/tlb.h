@@ -11,6 +11,7 @@ struct FlushRequest {
     uint64_t cpus = 0;             // bit n: processor n may hold stale translations (may include this one)
     uint64_t start = 0, end = 0;   // virtual bytes, page-aligned; ignored if `everything`
     bool everything = false;       // all translations of the loaded table (no global ones exist)
+    uint8_t exit_work = 0;         // ORed into exit_work of the thread that each other processor runs
     constexpr uint64_t pages() const { return (end - start) >> core::kPageShift; }
 };
 

@@ -132,7 +132,9 @@ Result<void> status_text(Text& text, const Subject& subject) {
     text << "voluntary_ctxt_switches:\t" << status.voluntary_switches << "\nnonvoluntary_ctxt_switches:\t"
          << status.involuntary_switches << '\n';
     // Ours, at the end where no parser of Linux' lines trips over it (docs/architecture.md, "The three privileges").
-    text << "Isolation:\t" << status.isolation << " (" << status.isolation_reason << ")\n";
+    text << "Isolation:\t" << status.isolation << " (" << status.isolation_reason.view() << ")\n"
+         << "Isolation-entries:\tmpk " << status.mpk_entries << " ring3 " << status.ring3_entries << " none "
+         << status.none_entries << '\n';
     return {};
 }
 

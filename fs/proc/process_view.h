@@ -43,8 +43,10 @@ struct TaskStatus {
     uint64_t start_code = 0, end_code = 0, start_stack = 0, start_data = 0, end_data = 0, start_break = 0,
              argument_start = 0, argument_end = 0, environment_start = 0, environment_end = 0;
     int oom_score_adjustment = 0;
-    // "mpk", "ring3" or "none", and why it was picked.
-    std::string_view isolation = "ring3", isolation_reason = "requested";
+    // "mpk", "ring3" or "none", why, and how often programs of the process entered the kernel as each of them.
+    std::string_view isolation = "ring3";
+    mm::Reason isolation_reason;
+    uint64_t mpk_entries = 0, ring3_entries = 0, none_entries = 0;
 };
 
 struct Limit { uint64_t soft, hard; };

@@ -30,11 +30,6 @@ MachineType machine_type(const std::string& name) {
     return MachineType::Q35;
 }
 
-void check_isolation(const std::string& isolation) {
-    if (isolation == "mpk")
-        throw Failure("isolation by memory protection keys is not built yet", "use --isolation ring3, or leave it out");
-}
-
 void say(const RunOptions& options, const std::string& line) {
     if (!options.quiet) std::fprintf(stderr, "isounik: %s\n", line.c_str());
 }
@@ -126,7 +121,6 @@ MachineRun machine_options(const RunOptions& options, const std::optional<Recipe
 int run_command(const RunOptions& options, const Places& places) {
     const std::optional<Recipe> recipe = chosen_recipe(options, places);
     KernelOptions kernel = kernel_options(options, recipe);
-    check_isolation(kernel.isolation);
     MachineRun run = machine_options(options, recipe, places);
     MachineConfig& machine = run.machine;
     if (options.icount) kernel.tsc_khz = kIcountTscKhz;

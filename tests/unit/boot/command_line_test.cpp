@@ -46,9 +46,20 @@ TEST(CommandLine, KeepsEmptyArguments) {
 TEST(CommandLine, DefaultsAndNoProgram) {
     auto options = parse("");
     EXPECT_EQ(options.hostname.view(), "isounik");
-    EXPECT_EQ(options.isolation.view(), "auto");
+    EXPECT_EQ(options.isolation.otherwise, process::Isolation::kAuto);
     EXPECT_TRUE(arguments(options).empty());
     EXPECT_TRUE(arguments(parse("log=warn --")).empty());
+}
+
+TEST(CommandLine, Isolation) {
+    auto options = parse("isolation=mpk isolation-of=/bin/a%20b=ring3 isolation-of=/x=y=none");
+    EXPECT_EQ(options.isolation.otherwise, process::Isolation::kMpk);
+    ASSERT_EQ(options.isolation.of_paths.size(), 2u);
+    EXPECT_EQ(options.isolation.of_paths[0].path.view(), "/bin/a b");
+    EXPECT_EQ(options.isolation.of_paths[0].isolation, process::Isolation::kRing3);
+    EXPECT_EQ(options.isolation.of_paths[1].path.view(), "/x=y");
+    EXPECT_EQ(options.isolation.of_paths[1].isolation, process::Isolation::kNone);
+    EXPECT_TRUE(log_lines.empty());
 }
 
 TEST(CommandLine, Addresses) {
@@ -64,7 +75,8 @@ TEST(CommandLine, Addresses) {
 
 TEST(CommandLine, MalformedValuesAreNamedAndIgnored) {
     for (const char* word : {"ip=10.0.2/24", "ip=10.0.2.15/33", "ip=10.0.2.256/24", "gw=1.2.3", "tsc_khz=x",
-                             "isolation=ring1", "ip6=1:2:3/64", "ip6=::1::/64", "ip6=12345::/64", "cwd=relative",
+                             "isolation=ring1", "isolation-of=/bin/sh", "isolation-of=sh=mpk", "isolation-of=/bin/sh=strong",
+                             "ip6=1:2:3/64", "ip6=::1::/64", "ip6=12345::/64", "cwd=relative",
                              "env=NOVALUE", "log=loud", "tty=2"}) {
         parse(word);
         ASSERT_EQ(log_lines.size(), 1u) << word;
