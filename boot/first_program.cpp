@@ -15,6 +15,7 @@
 #include "libc-compat/trace.h"
 #include "libc-compat/vdso_map.h"
 #include "mpk/inspect/code_table.h"
+#include "mpk/inspected_text.h"
 #include "mpk/table_audit.h"
 #include "net/stack.h"
 #include "process/exit.h"
@@ -120,7 +121,7 @@ Result<core::Vector<std::string_view>> views_of(const core::Vector<core::String>
 }
 
 // Which model programs get (process/isolation.h).
-void set_isolation(Options& options) {
+void set_isolation(Options& options, const fs::Path& root) {
     bool has_keys = arch::read_cr4() & arch::kCr4ProtectionKeys;
     if (!has_keys) klog::info("the processor has no protection keys (PKU): all programs run in ring 3");
     if (options.isolation.otherwise == process::Isolation::kNone) {
@@ -129,6 +130,7 @@ void set_isolation(Options& options) {
     }
     options.isolation.has_protection_keys = has_keys;
     process::set_isolation_policy(std::move(options.isolation));
+    mpk::initialize_code_policy(root.dentry->inode().file_system().device_number());
 }
 
 // wait4(2)'s status as a shell shows it.
@@ -168,7 +170,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
     fs::Path root = must(fs::make_boot_root(image), "mounting the boot image");
     use_code_table(image);
     mount_system_directories(root);
-    set_isolation(options);
+    set_isolation(options, root);
     if (drivers::Port* port = drivers::find_port("isounik.tty")) {
         must(drivers::start_console(*port), "making the console");
     }

@@ -13,6 +13,7 @@
 #include "core/panic.h"
 #include "mm/address_space.h"
 #include "mpk/exposed_slot.h"
+#include "process/code_site.h"
 #include "process/fault.h"
 #include "process/process.h"
 #include "process/signal_frame.h"
@@ -70,6 +71,7 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
         bool real = arch::handle_interrupt(static_cast<uint8_t>(vector));
         if (!from_program) return;
         process::Thread& thread = entered_from_program(*frame);
+        process::leave_step_page(thread, *frame, vector);
         // `int n` in ring 0 ignores the gate's privilege: what ring 3 gets is #GP (SDM vol. 3, 6.12.1.2).
         if (!real) return process::program_exception(thread, *frame, 13, vector * 8 + 2, 0);
         return process::return_to_user(thread, *frame);
@@ -77,6 +79,7 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
     uint64_t address = vector == kPageFault ? arch::read_cr2() : 0;
     if (from_program) {
         process::Thread& thread = entered_from_program(*frame);
+        if (process::leave_step_page(thread, *frame, vector)) return process::return_to_user(thread, *frame);
         uint64_t error = frame->error_or_syscall;
         frame->error_or_syscall = ~uint64_t{0};
         return process::program_exception(thread, *frame, vector, error, address);

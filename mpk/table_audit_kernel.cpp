@@ -18,7 +18,7 @@ extern "C" const char stubs_page_count[];  // boot/kernel.ld
 // What slot 510 holds, said a second time: mpk/exposed_slot.cpp builds it.
 class ExposedList {
   public:
-    ExposedList() {
+    explicit ExposedList(arch::Model model) {
         add(EXPOSED_GATE, false, true);
         auto stubs = reinterpret_cast<uint64_t>(stubs_page_count);
         for (uint64_t i = 0; i < stubs; i++) add(EXPOSED_STUBS + i * core::kPageSize, false, true);
@@ -28,6 +28,7 @@ class ExposedList {
         for (uint64_t stack : {EXPOSED_IST1, EXPOSED_IST_NMI, EXPOSED_IST_DF, EXPOSED_IST_MC, EXPOSED_IST_DB}) {
             add(stack, true, false);
         }
+        if (model == arch::Model::kIsolated) add(EXPOSED_STEP, false, true);
     }
     std::span<const ExposedPage> pages() const { return {pages_, count_}; }
 
@@ -58,7 +59,7 @@ bool is_program_frame(void*, core::Pfn frame) {
 }  // namespace
 
 void audit_loaded_table(arch::Model model) {
-    const ExposedList exposed;
+    const ExposedList exposed(model);
     CheckedTable table{
         .top = core::Pfn(core::PhysAddr(arch::processor().loaded_top_table)),
         .model = model,

@@ -48,7 +48,10 @@ void release_resources(Thread& thread, bool last) {
     files.reset();
     if (executable) executable->inode().end_execution();
     thread.address_space.reset();
-    if (last) mpk::audit_loaded_table(space->model());
+    if (last) {
+        space->activate();  // a thread that ends in a system call may still have its isolated table, its space confined
+        mpk::audit_loaded_table(space->model());
+    }
     space->deactivate();
     process_space.reset();
     space.reset();
@@ -223,6 +226,11 @@ void exit_thread(int wait_status) {
         }
     }
     free_entries(dropped);
+    if (last) {
+        const uint64_t(&entries)[3] = process.past_entries.of;
+        klog::info("pid {} ({}) entered the kernel {} times from ring 3, {} isolated, {} without isolation", process.pid,
+                   thread.name, entries[0], entries[1], entries[2]);
+    }
     if (stop_completed) notify_parent_of_stop(process, kCldStopped);
     uint32_t uid = thread.credentials->uid;
     if (last && process.timers) process.timers->stop_all();

@@ -1,6 +1,7 @@
 // Exceptions of programs as signals (Linux arch/x86/kernel/traps.c; sigaction(2), si_code).
 #include "process/fault.h"
 
+#include "process/code_site.h"
 #include "process/out_of_memory.h"
 #include "process/process.h"
 #include "process/signal.h"
@@ -68,9 +69,24 @@ SignalInfo exception_info(uint64_t vector, const arch::TrapFrame& frame) {
 
 void program_exception(Thread& thread, arch::TrapFrame& frame, uint64_t vector, uint64_t error_code,
                        uint64_t fault_address) {
-    constexpr uint64_t kPageFault = 14;
+    constexpr uint64_t kPageFault = 14, kBreakpoint = 3;
     thread.in_system_call = false;
     SignalInfo info;
+    if (vector == kBreakpoint) {
+        SiteOutcome site = handle_trap_at_site(thread, frame);
+        if (site.result == SiteResult::kResume) return return_to_user(thread, frame);
+        if (site.result == SiteResult::kStep) {
+            uint64_t instruction = frame.rip;
+            return_to_user(thread, frame);
+            if (frame.rip == instruction) begin_step(thread, frame, site.form);
+            return;
+        }
+        if (site.result == SiteResult::kException) {
+            vector = site.vector;
+            error_code = site.error_code;
+            fault_address = site.address;
+        }
+    }
     if (vector == kPageFault && resolve_page_fault(thread, error_code, fault_address, info)) {
         return return_to_user(thread, frame);
     }

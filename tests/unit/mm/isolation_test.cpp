@@ -44,8 +44,9 @@ class TestPolicy final : public mm::CodePolicy {
         }
         return core::Ref<mm::Mappable>(TRY(core::make_ref<Text>(file)));
     }
+    void confined() override { confinements++; }
     uint64_t good_pages = 8;
-    unsigned asked = 0;
+    unsigned asked = 0, confinements = 0;
     std::function<void()> meanwhile;
 };
 
@@ -160,6 +161,7 @@ TEST_F(Isolated, BecomesConfinedInsteadIfItMay) {
     ASSERT_TRUE(made);
     EXPECT_EQ(space->model(), Model::kConfined);
     EXPECT_TRUE(space->was_confined());
+    EXPECT_EQ(policy.confinements, 1u);
     EXPECT_EQ(read(code), 1);
     EXPECT_NE(space->isolation_reason().view().find("anonymous"), std::string_view::npos);
     // From now on everything goes, without a look.

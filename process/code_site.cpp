@@ -1,0 +1,192 @@
+#include "process/code_site.h"
+
+#include <cstring>
+
+#include "arch/x86_64/pkru.h"
+#include "arch/x86_64/processor.h"
+#include "arch/x86_64/user_copy.h"
+#include "arch/x86_64/user_state.h"
+#include "mpk/inspect/safe_form.h"
+#include "mpk/inspected_text.h"
+
+namespace process {
+
+namespace {
+
+using mpk::inspect::Register;
+using mpk::inspect::Registers;
+using mpk::inspect::SafeForm;
+using mpk::inspect::Site;
+using mpk::inspect::SiteKind;
+
+constexpr uint64_t kGeneralProtection = 13, kInvalidOpcode = 6, kPageFault = 14, kBreakpoint = 3, kDebug = 1;
+constexpr uint64_t kStepPage = EXPOSED_BASE + EXPOSED_STEP;
+
+uint64_t& general(arch::TrapFrame& frame, unsigned number) {
+    uint64_t* const registers[16] = {&frame.rax, &frame.rcx, &frame.rdx, &frame.rbx, &frame.rsp, &frame.rbp,
+                                     &frame.rsi, &frame.rdi, &frame.r8,  &frame.r9,  &frame.r10, &frame.r11,
+                                     &frame.r12, &frame.r13, &frame.r14, &frame.r15};
+    return *registers[number];
+}
+
+Registers registers_of(arch::TrapFrame& frame, uint64_t site) {
+    Registers registers;
+    for (unsigned i = 0; i < 16; i++) registers.general[i] = general(frame, i);
+    registers.rip = site;
+    registers.flags = frame.rflags;
+    registers.fs_base = arch::fs_base();
+    registers.gs_base = arch::gs_base();
+    return registers;
+}
+
+// The program's memory for emulated calls and branches; remembers what could not be reached.
+class ProgramMemory final : public mpk::inspect::Memory {
+  public:
+    Result<uint64_t> read64(uint64_t address) override {
+        auto value = arch::copy_in(UserIn<uint64_t>(address));
+        if (!value) failed_at = address;
+        return value;
+    }
+    Result<void> write64(uint64_t address, uint64_t value) override {
+        auto written = arch::copy_out(UserOut<uint64_t>(address), value);
+        if (!written) failed_at = address, wrote = true;
+        return written;
+    }
+    uint64_t failed_at = 0;
+    bool wrote = false;
+};
+
+SiteOutcome page_fault(uint64_t address, bool write) {
+    constexpr uint64_t kUser = 4, kWrite = 2;
+    return {SiteResult::kException, kPageFault, kUser | (write ? kWrite : 0), address};
+}
+
+// POPF of ring 3 leaves IF and IOPL alone (SDM vol. 2, POPF).
+SiteOutcome emulate_popf(arch::TrapFrame& frame, uint64_t site, uint8_t length, bool is_16bit) {
+    uint64_t flags = 0;
+    if (!arch::copy_in(&flags, UserAddr(frame.rsp), is_16bit ? 2 : 8)) return page_fault(frame.rsp, false);
+    if (is_16bit) flags |= frame.rflags & ~uint64_t{0xffff};
+    frame.rflags = flags;
+    frame.rsp += is_16bit ? 2 : 8;
+    frame.rip = site + length;
+    arch::sanitize_frame(frame, arch::EntryRing::kRing0);
+    return {SiteResult::kResume};
+}
+
+SiteOutcome relocate(arch::TrapFrame& frame, uint64_t site, std::span<const std::byte> bytes) {
+    auto form = mpk::inspect::safe_form(bytes);
+    // Inspection accepts only files whose sites all have one.
+    if (!form) return {SiteResult::kException, kGeneralProtection};
+    if (form->action == mpk::inspect::Action::kStep) {
+        frame.rip = site;
+        return {.result = SiteResult::kStep, .form = *form};
+    }
+    Registers registers = registers_of(frame, site);
+    ProgramMemory memory;
+    if (!apply(*form, registers, memory)) return page_fault(memory.failed_at, memory.wrote);
+    for (unsigned i = 0; i < 16; i++) general(frame, i) = registers.general[i];
+    frame.rip = registers.rip;
+    return {SiteResult::kResume};
+}
+
+SiteOutcome handle_site(arch::TrapFrame& frame, const Site& site, uint64_t at,
+                        std::span<const std::byte> bytes) {
+    switch (site.kind) {
+        case SiteKind::kGeneralProtection: {
+            // The error code of `int n` names the gate (SDM vol. 3, 6.13).
+            constexpr std::byte kIntN{0xcd};
+            uint64_t error = bytes[0] == kIntN ? std::to_integer<uint64_t>(bytes[1]) * 8 + 2 : 0;
+            return {SiteResult::kException, kGeneralProtection, error};
+        }
+        case SiteKind::kInvalidOpcode: return {SiteResult::kException, kInvalidOpcode};
+        case SiteKind::kWritePkru:
+            if (static_cast<uint32_t>(frame.rcx) != 0 || static_cast<uint32_t>(frame.rdx) != 0) {
+                return {SiteResult::kException, kGeneralProtection};
+            }
+            arch::set_program_pkru(static_cast<uint32_t>(frame.rax));
+            frame.rip = at + site.length;
+            return {SiteResult::kResume};
+        case SiteKind::kPopFlags: {
+            constexpr std::byte kOperandSize{0x66};
+            bool is_16bit = false;
+            for (unsigned i = 0; i + 1u < site.length; i++) is_16bit |= bytes[i] == kOperandSize;
+            return emulate_popf(frame, at, site.length, is_16bit);
+        }
+        case SiteKind::kRelocate: return relocate(frame, at, bytes);
+    }
+    return {SiteResult::kNotASite};
+}
+
+}  // namespace
+
+SiteOutcome handle_trap_at_site(Thread& thread, arch::TrapFrame& frame) {
+    uint64_t at = frame.rip - 1;
+    if (at >= core::kUserEnd) return {};
+    auto location = thread.address_space->code_at(UserAddr(at));
+    auto* text = mpk::InspectedText::from(location.object.get());
+    if (!text) {
+        // The trap may have come from text that a thread has just replaced by the plain file: it is executed again.
+        std::byte byte{};
+        bool replaced = thread.model == mm::Model::kIsolated || thread.address_space->was_confined();
+        if (replaced && location.object && thread.address_space->read_memory(UserAddr(at), {&byte, 1}) &&
+            byte != mpk::inspect::kTrap) {
+            frame.rip = at;
+            return {SiteResult::kResume};
+        }
+        return {};
+    }
+    const Site* site = text->site_at(location.offset);
+    if (!site) return {};
+    // A space that is being confined: the text is on its way out, and ring 3 executes the instruction itself.
+    if (thread.address_space->model() != mm::Model::kIsolated) {
+        frame.rip = at;
+        sched::yield();
+        return {SiteResult::kResume};
+    }
+    std::byte bytes[mpk::inspect::kLongestInstruction];
+    size_t size = text->original_bytes(location.offset, bytes);
+    constexpr uint64_t kTrapFlag = 0x100;
+    bool single_step = frame.rflags & kTrapFlag;
+    SiteOutcome outcome = handle_site(frame, *site, at, {bytes, size});
+    if (outcome.result == SiteResult::kException) frame.rip = at;
+    // An emulated instruction is one step; on the step page the processor raises the exception itself.
+    if (outcome.result == SiteResult::kResume && single_step) {
+        return {SiteResult::kException, kDebug};
+    }
+    return outcome;
+}
+
+void begin_step(Thread& thread, arch::TrapFrame& frame, const SafeForm& form) {
+    Thread::Step& step = thread.step;
+    step.site = frame.rip;
+    step.length = form.length;
+    step.size = form.size;
+    Registers before = registers_of(frame, frame.rip);
+    for (unsigned i = 0; i < 2; i++) {
+        step.scratch[i] = static_cast<uint8_t>(form.scratch[i].reg);
+        if (form.scratch[i].reg == Register::kNone) continue;
+        step.saved[i] = before[form.scratch[i].reg];
+        general(frame, step.scratch[i]) = mpk::inspect::scratch_value(form, i, before);
+    }
+    step.active = true;
+    auto page = static_cast<std::byte*>(arch::processor().step_page);
+    std::memset(page, static_cast<int>(mpk::inspect::kTrap), 2 * mpk::inspect::kLongestInstruction);
+    std::memcpy(page, form.bytes, form.size);
+    frame.rip = kStepPage;
+}
+
+bool leave_step_page(Thread& thread, arch::TrapFrame& frame, uint64_t vector) {
+    Thread::Step& step = thread.step;
+    if (!step.active) return false;
+    step.active = false;
+    for (unsigned i = 0; i < 2; i++) {
+        if (step.scratch[i] < 16) general(frame, step.scratch[i]) = step.saved[i];
+    }
+    uint64_t done = kStepPage + step.size;
+    if (frame.rip == kStepPage) frame.rip = step.site;
+    else if (frame.rip == done || frame.rip == done + 1) frame.rip = step.site + step.length;
+    bool finished = vector == kBreakpoint && frame.rip == step.site + step.length;
+    return finished;
+}
+
+}  // namespace process
