@@ -95,6 +95,32 @@ void AddressSpace::deactivate() {
 
 // --- access from outside -------------------------------------------------------------------------------------
 
+namespace {
+
+// Calls use(entry) if the entry of `address` grants the access.
+template <typename Use>
+bool use_entry(PageTables& tables, UserAddr address, AccessKind kind, Use use) {
+    PageEntry table = tables.leaf_entry(address);
+    if (!table.is_present()) return false;
+    const PageTable& leaf = *to_pointer<PageTable>(table.frame());
+    const unsigned index = arch::table_index(address.value(), arch::kLeafLevel);
+    if (kind == AccessKind::kWrite) {
+        PageEntry entry = leaf.get(index);
+        if (!table.is_writable() || !entry.is_present() || !entry.is_writable()) return false;
+        use(entry);
+        return true;
+    }
+    // A page of a file may vanish from a shared table while only another of its spaces is locked.
+    const bool shared = PageTables::is_shared(leaf);
+    if (shared) PageTables::lock_of_shared(leaf).lock();
+    PageEntry entry = leaf.get(index);
+    if (entry.is_present()) use(entry);
+    if (shared) PageTables::lock_of_shared(leaf).unlock();
+    return entry.is_present();
+}
+
+}  // namespace
+
 template <typename Access>
 Result<void> AddressSpace::access_memory(UserAddr address, size_t size, AccessKind kind, bool force, Access access) {
     while (size > 0) {
@@ -103,17 +129,18 @@ Result<void> AddressSpace::access_memory(UserAddr address, size_t size, AccessKi
             SpaceGuard guard(*state_);
             while (size > 0) {
                 if (address.value() >= core::kUserEnd) return fail(Errno::kFault);
-                PageEntry entry = state_->tables.entry(address);
-                bool ready = entry.is_present() && (kind != AccessKind::kWrite || entry.is_writable());
-                if (!ready) {
+                size_t part = std::min(size, kPageSize - address.page_offset());
+                auto use = [&](PageEntry entry) {
+                    access(static_cast<std::byte*>(to_pointer(entry.frame())) + address.page_offset(), part);
+                };
+                if (!use_entry(state_->tables, address, kind, use)) {
                     auto result = state_->fault_locked(address, kind, force ? State::Force::kYes : State::Force::kNo,
                                                        replacement);
                     if (replacement.object) break;
                     if (!result) return fail(Errno::kFault);
-                    entry = state_->tables.entry(address);
+                    if (kind != AccessKind::kWrite) continue;
+                    use(state_->tables.entry(address));  // may be read-only if forced, but it is ours
                 }
-                size_t part = std::min(size, kPageSize - address.page_offset());
-                access(static_cast<std::byte*>(to_pointer(entry.frame())) + address.page_offset(), part);
                 address += part;
                 size -= part;
             }
@@ -184,6 +211,7 @@ void AddressSpace::for_each_residency(void (*visit)(void* context, const MapLine
     for (const Vma& vma : state_->vmas) {
         Residency residency;
         state_->tables.for_each_leaf(vma.range, [&](PageTable& leaf, UserAddr, unsigned first, unsigned end) {
+            const bool shared = PageTables::is_shared(leaf);
             for (unsigned i = first; i < end; i++) {
                 PageEntry entry = leaf.get(i);
                 if (!entry.has_frame()) continue;
@@ -193,7 +221,7 @@ void AddressSpace::for_each_residency(void (*visit)(void* context, const MapLine
                     continue;
                 }
                 residency.anonymous_pages++;
-                if (frame.references.load(std::memory_order_relaxed) == 1) residency.unshared_pages++;
+                if (!shared && frame.references.load(std::memory_order_relaxed) == 1) residency.unshared_pages++;
             }
         });
         visit(context, line_of(vma), residency);
@@ -203,9 +231,10 @@ void AddressSpace::for_each_residency(void (*visit)(void* context, const MapLine
 AddressSpace::Sizes AddressSpace::sizes() {
     SpaceGuard guard(*state_);
     const State& state = *state_;
+    PageTables::Resident resident = state.tables.resident();
     Sizes sizes{.total_pages = state.mapped,
-                .resident_pages = state.anonymous_resident + state.file_resident,
-                .shared_pages = state.file_resident,
+                .resident_pages = resident.anonymous + resident.file,
+                .shared_pages = resident.file,
                 .text_pages = 0,
                 .data_pages = state.data,
                 .stack_pages = 0,

@@ -39,7 +39,7 @@ struct AddressSpace::State {
     bool maps_text = false;  // some VMA maps, or once mapped, inspected text
 
     // In pages.
-    uint64_t mapped = 0, locked = 0, data = 0, anonymous_resident = 0, file_resident = 0;
+    uint64_t mapped = 0, locked = 0, data = 0;
 
     // --- vma_tree.cpp: no function below takes the lock; the caller holds it.
     // The first VMA that ends after `address`; null.
@@ -83,10 +83,15 @@ struct AddressSpace::State {
     bool is_mapped(UserRange range);
 
     // --- zap.cpp
+    // Prepares zap(): shared tables that the range covers in part become this space's own. ENOMEM.
+    Result<void> prepare_zap(UserRange range);
+    // Empties the entries of a range; pages go when the batch runs. Shared tables are left as a whole.
+    void zap(UserRange range, FlushBatch& batch);
+    // Empties the entries of a range of pages of a file, in shared tables for all who share them: these map the same
+    // file there, or fault in again what they map. Nothing can fail.
     enum class Zap : uint8_t { kAll, kFilePagesOnly };
-    // Empties the entries of a range; pages go when the batch runs.
-    void zap(UserRange range, Zap what, FlushBatch& batch);
-    // Applies a VMA's protection to the entries of a range of it.
+    void zap_for_file(UserRange range, Zap what, FlushBatch& batch);
+    // Applies a VMA's protection to the entries of a range of it, whose tables are this space's own.
     void reprotect(const Vma& vma, UserRange range, FlushBatch& batch);
     // Moves the entries of a range of pages; the destination has none. ENOMEM: nothing has moved.
     Result<void> move_entries(UserRange source, UserAddr destination, FlushBatch& batch);
@@ -119,11 +124,6 @@ struct AddressSpace::State {
     // The VMA to be grown down to `address` if there is one. Null: no mapping there.
     Vma* grow_stack(UserAddr address);
     void populate_locked(UserRange range, Replacement& replacement);
-
-    void count_resident(const Frame& frame, int64_t pages) {
-        if (frame.state == Frame::State::kAnonymous) anonymous_resident += static_cast<uint64_t>(pages);
-        else if (&frame != &frame_of(zero_frame())) file_resident += static_cast<uint64_t>(pages);
-    }
 };
 
 // Host tests: a new machine has nothing loaded.

@@ -40,8 +40,10 @@ Result<void> advise_part(State& state, Vma& vma, UserRange part, int advice) {
             [[fallthrough]];
         case kDontNeed: {
             if (vma.locked) return fail(Errno::kInval);
+            // Lack of kernel memory is EAGAIN here (madvise(2)).
+            if (!state.prepare_zap(part)) return fail(Errno::kAgain);
             FlushBatch batch(state.loaded_on);
-            state.zap(part, State::Zap::kAll, batch);
+            state.zap(part, batch);
             return {};
         }
         case kCold:

@@ -55,10 +55,22 @@ FaultResult State::fault_locked(UserAddr address, AccessKind kind, Force force, 
 }
 
 FaultResult State::fault_in_vma(Vma& vma, UserAddr page, AccessKind kind, Replacement& replacement) {
-    auto made = tables.make_leaf(page);
-    if (!made) [[unlikely]] return refuse(FaultError::kOutOfMemory);
-    PageTable& leaf = **made;
-    PageEntry entry = leaf.get(arch::table_index(page.value(), arch::kLeafLevel));
+    const unsigned index = arch::table_index(page.value(), arch::kLeafLevel);
+    PageEntry table = tables.leaf_entry(page);
+    PageTable* own = to_pointer<PageTable>(table.frame());
+    if (!table.is_present() || !table.is_writable()) {
+        // Shared after fork, or absent. What a shared table has can be read.
+        if (table.is_present() && kind != AccessKind::kWrite && own->get(index).is_present()) {
+            arch::flush_page_here(page.value());
+            return {};
+        }
+        FlushBatch batch(loaded_on);
+        auto made = tables.own_leaf(page, batch);
+        if (!made) [[unlikely]] return refuse(FaultError::kOutOfMemory);
+        own = *made;
+    }
+    PageTable& leaf = *own;
+    PageEntry entry = leaf.get(index);
     if (entry.is_present()) {
         if (kind == AccessKind::kWrite && !entry.is_writable()) {
             if (vma.is_shared()) return fault_file(vma, page, kind, leaf, replacement);
@@ -81,7 +93,6 @@ FaultResult State::fault_anonymous(Vma& vma, UserAddr page, AccessKind kind, Pag
     auto frame = allocate_frame(Fill::kZeroed, Frame::State::kAnonymous);
     if (!frame) [[unlikely]] return refuse(FaultError::kOutOfMemory);
     PageTables::set(leaf, index, PageEntry(*frame, vma.page_flags() | (vma.protection.write ? kWritable : 0)));
-    anonymous_resident++;
     vma.has_own_pages = true;
     return {};
 }
@@ -99,9 +110,7 @@ FaultResult State::copy_on_write(Vma& vma, UserAddr page, PageTable& leaf, PageE
     auto copy = allocate_frame(Fill::kUninitialized, Frame::State::kAnonymous);
     if (!copy) [[unlikely]] return refuse(FaultError::kOutOfMemory);
     arch::copy_page(to_pointer(*copy), to_pointer(old.frame()));
-    leaf.set(index, PageEntry(*copy, vma.page_flags() | writable));
-    count_resident(frame, -1);
-    anonymous_resident++;
+    PageTables::set(leaf, index, PageEntry(*copy, vma.page_flags() | writable));
     vma.has_own_pages = true;
     FlushBatch batch(loaded_on);
     batch.stale(page);
@@ -120,8 +129,6 @@ void State::fault_around(Vma& vma, UserAddr page, PageTable& leaf) {
     if (count == 0 || vma.object->page_cache().find_range(first, std::span(frames, count)) == 0) return;
     uint64_t flags = vma.page_flags();
     unsigned slot = arch::table_index(start.value(), arch::kLeafLevel);
-    Frame& table = frame_of(Pfn(to_physical(&leaf)));
-    PageTables::note_use(table, slot);
     for (uint64_t i = 0; i < count; i++, slot++) {
         if (frames[i] == Pfn()) continue;
         if (!leaf.get(slot).is_empty()) {
@@ -129,9 +136,7 @@ void State::fault_around(Vma& vma, UserAddr page, PageTable& leaf) {
             continue;
         }
         bool writable = vma.is_shared() && vma.protection.write && frame_of(frames[i]).state == Frame::State::kFile;
-        leaf.set(slot, PageEntry(frames[i], flags | (writable ? kWritable : 0)));
-        table.index++;
-        file_resident++;
+        PageTables::set(leaf, slot, PageEntry(frames[i], flags | (writable ? kWritable : 0)));
     }
 }
 
@@ -159,7 +164,6 @@ FaultResult State::fault_file(Vma& vma, UserAddr page, AccessKind kind, PageTabl
         if (!copy) return refuse(FaultError::kOutOfMemory);
         uint64_t writable = vma.protection.write ? kWritable : 0;
         PageTables::set(leaf, slot, PageEntry(*copy, vma.page_flags() | writable));
-        anonymous_resident++;
         vma.has_own_pages = true;
         return {};
     }
@@ -169,10 +173,8 @@ FaultResult State::fault_file(Vma& vma, UserAddr page, AccessKind kind, PageTabl
     if (!old.is_empty()) {  // a shared page becomes writable, or was replaced since it was mapped
         if (old.is_present()) batch.stale(page);
         batch.release(old.frame());
-        count_resident(frame_of(old.frame()), -1);
     }
     PageTables::set(leaf, slot, PageEntry(*got, vma.page_flags() | (writable ? kWritable : 0)));
-    count_resident(frame, +1);
     return {};
 }
 

@@ -1,4 +1,7 @@
-// fork(2)'s part of memory: the child gets the parent's VMAs, and shares its pages until one of them writes.
+// fork(2)'s part of memory: the child gets the parent's VMAs and shares its leaf tables, and with them its pages,
+// until one of them writes (mm/README.md, "Shared leaf tables").
+#include <algorithm>
+
 #include "mm/address_space_state.h"
 
 namespace mm {
@@ -7,54 +10,114 @@ using State = AddressSpace::State;
 
 namespace {
 
-Result<Vma*> copy_vma(State& child, const Vma& parent) {
+Result<void> copy_vma(State& child, const Vma& parent) {
     auto vma = TRY(core::make<Vma>());
     vma->copy_attributes(parent);
     vma->range = parent.range;
     vma->locked = vma->lock_on_fault = false;  // mlock(2): locks are not inherited
     if (parent.wipe_on_fork) vma->has_own_pages = false;
     child.insert(*vma);
-    return vma.release();
+    vma.release();
+    return {};
 }
 
-// One leaf table's entries of one private VMA: both sides read-only, one more reference a page. Entries of
-// pages that can be faulted in from a file again are copied too: that is cheaper than the fault.
-void share_pages(State& child, PageTable& from, PageTable& to, UserAddr base, unsigned first, unsigned end,
-                 FlushBatch& parent_flush) {
-    uint64_t copied = 0, anonymous = 0, file = 0;
-    const Frame* zero = &frame_of(zero_frame());
-    for (unsigned i = first; i < end; i++) {
-        PageEntry entry = from.get(i);
-        if (!entry.has_frame()) continue;
-        if (entry.is_writable()) {
-            entry = entry.without(PageEntry::kWrite | PageEntry::kDirty);
-            from.set(i, entry);
-            parent_flush.stale(base + i * kPageSize);
-        }
-        Frame& frame = frame_of(entry.frame());
-        if (frame.state != Frame::State::kReserved) frame.references.fetch_add(1, std::memory_order_relaxed);
-        if (frame.state == Frame::State::kAnonymous) anonymous++;
-        else if (&frame != zero) file++;
-        to.set(i, entry);
-        copied++;
+// Shares or copies what the page tables of one VMA after the other hold, in ascending order.
+class TableCopier {
+  public:
+    TableCopier(State& parent, State& child, FlushBatch& parent_flush)
+        : parent_(parent), child_(child), parent_flush_(parent_flush) {}
+
+    // `vma` is the parent's; the child has it too. ENOMEM.
+    Result<void> inherit(Vma& vma) {
+        return parent_.tables.for_each_middle(
+            vma.range, [&](PageTable& middle, UserAddr base, unsigned first, unsigned end) -> Result<void> {
+                PageTable* target = nullptr;
+                for (unsigned i = first; i < end; i++) {
+                    PageEntry entry = middle.get(i);
+                    UserAddr start = base + i * kLeafSpan;
+                    if (!entry.is_present() || start < shared_until_) continue;
+                    UserRange span{start, start + kLeafSpan};
+                    const PageTable& leaf = *to_pointer<PageTable>(entry.frame());
+                    if (!pays_to_share(leaf) || !is_inherited(vma, span)) {
+                        // Of VMAs without pages of their own, faults bring back what the child needs.
+                        if (vma.has_own_pages) TRY(copy_leaf(vma, span));
+                        continue;
+                    }
+                    if (!target) target = TRY(child_.tables.make_middle(start));
+                    share_leaf(middle, *target, i, span);
+                    shared_until_ = span.end;
+                }
+                return {};
+            });
     }
-    Frame& table = frame_of(Pfn(to_physical(&to)));
-    table.index += copied;
-    PageTables::note_use(table, first);
-    child.anonymous_resident += anonymous;
-    child.file_resident += file;
-}
 
-Result<void> share_vma(State& parent, State& child, const Vma& vma, FlushBatch& parent_flush) {
-    Result<void> result;
-    parent.tables.for_each_leaf(vma.range, [&](PageTable& leaf, UserAddr base, unsigned first, unsigned end) {
-        if (!result) return;
-        auto made = child.tables.make_leaf(base + first * kPageSize);
-        if (!made) result = fail(made.error());
-        else share_pages(child, leaf, **made, base, first, end, parent_flush);
-    });
-    return result;
-}
+  private:
+    static constexpr uint64_t kLeafSpan = arch::entry_span(2);
+    // From this many private pages on a table is shared: with fewer, copying their entries now costs less than
+    // copying the whole table at the first write (docs/benchmarks.md).
+    static constexpr uint64_t kPagesToShare = 64;
+
+    static bool pays_to_share(const PageTable& leaf) {
+        return TableUse(leaf).anonymous >= kPagesToShare || PageTables::is_shared(leaf);
+    }
+
+    // The child has all VMAs of `span`, with all their pages. `vma` is one of them.
+    bool is_inherited(Vma& vma, UserRange span) {
+        for (Vma* before = &vma; before && before->range.end > span.start; before = parent_.previous(*before)) {
+            if (before->dont_fork || before->wipe_on_fork) return false;
+            if (before->range.start <= span.start) break;
+        }
+        for (Vma* after = &vma; after && after->range.start < span.end; after = parent_.next(*after)) {
+            if (after->dont_fork || after->wipe_on_fork) return false;
+            if (after->range.end >= span.end) break;
+        }
+        return true;
+    }
+
+    // Both sides get an entry that forbids to write; the leaf table keeps its own permissions.
+    void share_leaf(PageTable& from, PageTable& to, unsigned index, UserRange span) {
+        PageEntry entry = from.get(index);
+        if (entry.is_writable()) {
+            entry = entry.without(PageEntry::kWrite);
+            from.set(index, entry);
+            parent_flush_.stale(span);
+        }
+        ref_frame(entry.frame());
+        PageTables::set_middle(to, index, entry);
+    }
+
+    // A leaf table that the child does not inherit as a whole: the entries of one VMA with pages of its
+    // own. All of them: those of a file could be faulted in again, but that costs more.
+    Result<void> copy_leaf(const Vma& vma, UserRange span) {
+        UserRange part{std::max(vma.range.start, span.start), std::min(vma.range.end, span.end)};
+        PageTable& from = *TRY(parent_.tables.own_leaf(part.start, parent_flush_));
+        PageTable& to = *TRY(child_.tables.own_leaf(part.start, parent_flush_));
+        unsigned first = arch::table_index(part.start.value(), arch::kLeafLevel);
+        unsigned end = first + static_cast<unsigned>(part.size() >> core::kPageShift);
+        const uint64_t groups = TableUse(from).groups;
+        for (unsigned i = first; i < end; i++) {
+            if (!(groups >> (i / TableUse::kGroupSize) & 1)) {
+                i |= TableUse::kGroupSize - 1;
+                continue;
+            }
+            PageEntry entry = from.get(i);
+            if (entry.is_empty()) continue;
+            if (entry.is_writable()) {
+                entry = entry.without(PageEntry::kWrite | PageEntry::kDirty);
+                from.set(i, entry);
+                parent_flush_.stale(span.start + i * kPageSize);
+            }
+            ref_frame(entry.frame());
+            to.set(i, entry);
+            TableUse::add(to, i, TableUse::weight(entry));
+        }
+        return {};
+    }
+
+    State &parent_, &child_;
+    FlushBatch& parent_flush_;
+    UserAddr shared_until_{};  // the leaf tables below are done
+};
 
 void copy_layout(const State& parent, State& child) {
     child.mmap_top = parent.mmap_top;
@@ -80,13 +143,14 @@ Result<core::Ref<AddressSpace>> AddressSpace::fork() {
     copy_layout(from, to);
     child->model_ = model();  // a thread may have made this space confined since
     FlushBatch parent_flush(from.loaded_on);
-    for (const Vma& vma : from.vmas) {
+    TableCopier tables(from, to, parent_flush);
+    for (Vma& vma : from.vmas) {
         if (vma.dont_fork) {
             to.gap_hint = to.mmap_top;
             continue;
         }
-        Vma* copy = TRY(copy_vma(to, vma));
-        if (copy->has_own_pages) TRY(share_vma(from, to, vma, parent_flush));
+        TRY(copy_vma(to, vma));
+        if (!vma.wipe_on_fork) TRY(tables.inherit(vma));
     }
     parent_flush.run();
     child_guard.unlock();

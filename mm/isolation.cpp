@@ -38,7 +38,7 @@ bool State::has_private_copies(UserRange range) {
 }
 
 void State::exchange_object(Vma& vma, core::Ref<Mappable>& object, FlushBatch& batch) {
-    zap(vma.range, Zap::kFilePagesOnly, batch);
+    zap_for_file(vma.range, Zap::kFilePagesOnly, batch);  // whoever shares a table faults in again what it maps
     vma.object->page_cache().remove_mapping(vma);
     std::swap(vma.object, object);
     vma.object->page_cache().add_mapping(vma);

@@ -18,16 +18,13 @@ Frame& frame_of_table(const PageTable& table) { return frame_of(Pfn(to_physical(
 
 Result<Pfn> allocate_table() { return allocate_frame(Fill::kZeroed, Frame::State::kPageTable); }
 
-void PageTables::set(PageTable& table, unsigned index, PageEntry entry) {
-    bool was_empty = table.get(index).is_empty();
+void PageTables::set_middle(PageTable& table, unsigned index, PageEntry entry) {
+    uint64_t before = table.get(index).is_empty() ? 0 : TableUse::kEntry;
     table.set(index, entry);
-    if (was_empty == entry.is_empty()) return;
-    Frame& frame = frame_of_table(table);
-    frame.index += was_empty ? 1 : uint64_t(-1);
-    note_use(frame, index);
+    TableUse::add(table, index, (entry.is_empty() ? 0 : TableUse::kEntry) - before);
 }
 
-PageTable* PageTables::walk(uint64_t address, unsigned& missing) const {
+PageTable* PageTables::walk(uint64_t address, unsigned wanted, unsigned& missing) const {
     PageEntry entry = master_[arch::table_index(address, 4)];
     for (unsigned level = 4;; ) {
         if (!entry.is_present()) {
@@ -35,31 +32,30 @@ PageTable* PageTables::walk(uint64_t address, unsigned& missing) const {
             return nullptr;
         }
         PageTable* table = table_of(entry);
-        if (--level == arch::kLeafLevel) return table;
+        if (--level == wanted) return table;
         entry = table->get(arch::table_index(address, level));
     }
 }
 
-PageTable* PageTables::find_leaf(UserAddr address) const {
+PageEntry PageTables::leaf_entry(UserAddr address) const {
     PageEntry entry = master_[arch::table_index(address.value(), 4)];
-    if (!entry.is_present()) return nullptr;
+    if (!entry.is_present()) return entry;
     entry = table_of(entry)->get(arch::table_index(address.value(), 3));
-    if (!entry.is_present()) return nullptr;
-    entry = table_of(entry)->get(arch::table_index(address.value(), 2));
+    if (!entry.is_present()) return entry;
+    return table_of(entry)->get(arch::table_index(address.value(), 2));
+}
+
+PageTable* PageTables::find_leaf(UserAddr address) const {
+    PageEntry entry = leaf_entry(address);
     return entry.is_present() ? table_of(entry) : nullptr;
 }
 
-Result<PageTable*> PageTables::make_leaf(UserAddr address) {
-    if (PageTable* leaf = find_leaf(address)) [[likely]] return leaf;
-    unsigned slot = arch::table_index(address.value(), 4);
+Result<PageTable*> PageTables::make_middle(UserAddr address) {
+    unsigned slot = arch::table_index(address.value(), 4), index = arch::table_index(address.value(), 3);
     if (!master_[slot].is_present()) set_top_entry(slot, PageEntry::user_table(TRY(allocate_table())));
     PageTable* table = table_of(master_[slot]);
-    for (unsigned level = 3; level > arch::kLeafLevel; level--) {
-        unsigned index = arch::table_index(address.value(), level);
-        if (!table->get(index).is_present()) set(*table, index, PageEntry::user_table(TRY(allocate_table())));
-        table = table_of(table->get(index));
-    }
-    return table;
+    if (!table->get(index).is_present()) set_middle(*table, index, PageEntry::user_table(TRY(allocate_table())));
+    return table_of(table->get(index));
 }
 
 void PageTables::drop_if_empty(UserAddr address, FlushBatch& batch) {
@@ -76,10 +72,27 @@ void PageTables::drop_if_empty(UserAddr address, FlushBatch& batch) {
         if (frame_of_table(*tables[level]).index != 0) return;
         Pfn frame(to_physical(tables[level]));
         if (level == 3) set_top_entry(slot, PageEntry());
-        else set(*tables[level + 1], arch::table_index(address.value(), level + 1), PageEntry());
+        else set_middle(*tables[level + 1], arch::table_index(address.value(), level + 1), PageEntry());
         batch.stale(address);
         batch.release(frame);
     }
+}
+
+PageTables::Resident PageTables::resident() const {
+    Resident sum;
+    for (unsigned word = 0; word < 4; word++) {
+        for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
+            PageEntry top = master_[word * 64 + static_cast<unsigned>(std::countr_zero(bits))];
+            TableUse::for_each(*table_of(top), [&](unsigned, PageEntry upper) {
+                TableUse::for_each(*table_of(upper), [&](unsigned, PageEntry middle) {
+                    TableUse leaf(*table_of(middle));
+                    sum.anonymous += leaf.anonymous;
+                    sum.file += leaf.file;
+                });
+            });
+        }
+    }
+    return sum;
 }
 
 void PageTables::set_top_entry(unsigned slot, PageEntry entry) {
@@ -142,60 +155,31 @@ void PageTables::forget_spare(unsigned cpu) {
     }
 }
 
-namespace {
-
-// Empties a table of `left` entries and gives each to `drop`. Most tables hold few entries, close together.
-template <typename Drop>
-void drain(PageTable& table, Frame& frame, Drop drop) {
-    constexpr unsigned kGroup = 8;
-    uint64_t left = frame.index;
-    unsigned first = core::align_down(arch::kTableEntries - frame.flags, kGroup);
-    // Nobody else sees the table any more, so that its words may be read together.
-    auto* words = const_cast<uint64_t*>(table.entries);
-    auto* group = words + first;
-    while (left > 0) {
-        // Entries below the lowest that is known of come last.
-        if (group == words + arch::kTableEntries) group = words;
-        uint64_t* const end = group + kGroup;
-        if ((group[0] | group[1] | group[2] | group[3] | group[4] | group[5] | group[6] | group[7]) == 0) {
-            group = end;
-            continue;
-        }
-        for (; group != end; group++) {
-            if (*group == 0) continue;
-            left--;
-            drop(PageEntry(std::exchange(*group, 0)));
-        }
-    }
-    frame.index = 0;
-}
-
-}  // namespace
-
 // Drops one parent of the table that `entry` (of a table of level + 1) leads to.
-void PageTables::free_subtree(PageEntry entry, unsigned level) {
-    Frame& frame = frame_of(entry.frame());
+void PageTables::free_subtree(Pfn table_frame, unsigned level) {
+    Frame& frame = frame_of(table_frame);
     if (frame.references.load(std::memory_order_acquire) > 1) {
         if (frame.references.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
         frame.references.store(1, std::memory_order_relaxed);
     }
-    PageTable& table = *table_of(entry);
-    if (level > arch::kLeafLevel) {
-        drain(table, frame, [level](PageEntry child) { free_subtree(child, level - 1); });
-    } else {
-        drain(table, frame, [](PageEntry page) {
-            if (page.has_frame()) unref_frame(page.frame());
-        });
-    }
-    free_frame(entry.frame());
+    PageTable* table = to_pointer<PageTable>(table_frame);
+    TableUse::for_each(*table, [&](unsigned i, PageEntry child) {
+        table->set(i, PageEntry());
+        if (level > arch::kLeafLevel) free_subtree(child.frame(), level - 1);
+        else unref_frame(child.frame());
+    });
+    frame.index = 0;
+    free_frame(table_frame);  // kept for the next table, as it is empty
 }
+
+void PageTables::release(Pfn table) { free_subtree(table, arch::kLeafLevel); }
 
 PageTables::~PageTables() {
     ASSERT(spare_cpus_ == 0);
     for (unsigned word = 0; word < 4; word++) {
         for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
             unsigned slot = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
-            free_subtree(master_[slot], 3);
+            free_subtree(master_[slot].frame(), 3);
             for (const Tops& tops : tops_) {
                 for (uint64_t cpus = tops.cpus; cpus != 0; cpus &= cpus - 1) {
                     to_pointer<PageTable>(tops.of[std::countr_zero(cpus)])->set(slot, PageEntry());

@@ -1,12 +1,16 @@
 // The page tables of one space's lower half.
 //
 // The master is an array of the 256 lower top-level entries; every top-level table (one per processor that ran
-// the space, and model that it ran as) gets a copy, and changes of the master are made in all of them at once. A table page's Frame
-// counts its parents in `references` and its non-empty entries in `index`, so that an empty table can go at
-// once. Only the leaf level maps pages. The owner's lock is held in all functions.
+// the space, and model that it ran as) gets a copy, and changes of the master are made in all of them at once. A
+// table page's Frame counts its parents in `references` and its non-empty entries in `index` (TableUse), so that an
+// empty table can go at once. Only the leaf level maps pages. The owner's lock is held in all functions.
+//
+// Leaf tables may be shared by the spaces that come from one another by fork (mm/README.md, "Shared leaf tables"):
+// every parent entry of a shared table is read-only, and whoever wants to change the table copies it first.
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 #include "arch/x86_64/page_table.h"
@@ -22,6 +26,46 @@ using arch::PageTable;
 
 class FlushBatch;
 
+// What a table holds, as kept in its Frame::index: 16 bits of entries in use, of anonymous pages and of pages of
+// files (a leaf table's; the zero page is neither), and a bit for each group of 32 entries that has been in use
+// since the table was empty, so that nobody looks through 512 entries for one.
+struct TableUse {
+    static constexpr uint64_t kEntry = 1, kAnonymous = uint64_t{1} << 16, kFile = uint64_t{1} << 32;
+    static constexpr unsigned kGroups = 48, kGroupSize = 32;
+
+    explicit TableUse(uint64_t raw)
+        : entries(raw & 0xffff), anonymous(raw >> 16 & 0xffff), file(raw >> 32 & 0xffff), groups(raw >> kGroups) {}
+    explicit TableUse(const PageTable& table) : TableUse(frame_of(Pfn(to_physical(&table))).index) {}
+    // What one entry of a leaf table adds.
+    static uint64_t weight(PageEntry entry) {
+        if (entry.is_empty()) return 0;
+        if (frame_of(entry.frame()).state == Frame::State::kAnonymous) return kEntry + kAnonymous;
+        return entry.frame() == zero_frame() ? kEntry : kEntry + kFile;
+    }
+    // Entry `index` is stored and changes the counts by `change`.
+    static void add(PageTable& table, unsigned index, uint64_t change) {
+        uint64_t& raw = frame_of(Pfn(to_physical(&table))).index;
+        uint64_t sum = (raw + change) | uint64_t{1} << (kGroups + index / kGroupSize);
+        raw = (sum & 0xffff) != 0 ? sum : 0;
+    }
+    // Calls visit(index, entry) for each entry in use.
+    template <typename Visit>
+    static void for_each(const PageTable& table, Visit visit) {
+        TableUse use(table);
+        for (uint64_t left = use.entries, groups = use.groups; left > 0; groups &= groups - 1) {
+            unsigned first = static_cast<unsigned>(std::countr_zero(groups)) * kGroupSize;
+            for (unsigned i = first; i < first + kGroupSize; i++) {
+                PageEntry entry = table.get(i);
+                if (entry.is_empty()) continue;
+                visit(i, entry);
+                if (--left == 0) return;
+            }
+        }
+    }
+
+    uint64_t entries, anonymous, file, groups;
+};
+
 class PageTables {
   public:
     PageTables() = default;
@@ -29,24 +73,51 @@ class PageTables {
     ~PageTables();
     PageTables(const PageTables&) = delete;
 
-    // The leaf table that covers `address`; null if there is none.
+    // The entry that leads to the leaf table that covers `address`; empty if there is none. It is writable only if
+    // the table is this space's own; if it is not, the table may be shared, or may have been.
+    PageEntry leaf_entry(UserAddr address) const;
+    // The leaf table that covers `address`; null if there is none. Only to be read, as it may be shared.
     PageTable* find_leaf(UserAddr address) const;
-    // Same, made if absent. ENOMEM; empty middle tables may then remain.
-    Result<PageTable*> make_leaf(UserAddr address);
+    // The table of level 2 that covers `address`, made if absent. ENOMEM; empty tables above it may then remain.
+    Result<PageTable*> make_middle(UserAddr address);
+    // The leaf table that covers `address`, to be changed: made if absent, copied if shared. ENOMEM: nothing that a
+    // program sees has changed; empty middle tables may remain.
+    Result<PageTable*> own_leaf(UserAddr address, FlushBatch& batch);
+    // Takes the leaf tables that hold entries of the range out of sharing. ENOMEM: some may be shared still.
+    Result<void> own_leaves(UserRange range, FlushBatch& batch);
+    // The same for those at the two ends of the range that hold entries outside it too: what is left that is
+    // shared can be dropped as a whole.
+    Result<void> own_partial_leaves(UserRange range, FlushBatch& batch);
     // Frees the leaf table that covers `address`, and those above it, as far as they are empty.
     void drop_if_empty(UserAddr address, FlushBatch& batch);
+    // Leaves a shared leaf table to its other parents, with all that it maps.
+    void leave_shared(UserAddr address, FlushBatch& batch);
 
+    // Other spaces have this leaf table too. While it is true for a space that holds its own lock, entries may
+    // vanish (a file is truncated) or lose their write permission (another space copies the table), under the lock
+    // of the table; nothing else changes. Once false, it stays so until this space forks.
+    static bool is_shared(const PageTable& leaf) {
+        return frame_of(Pfn(to_physical(&leaf))).references.load(std::memory_order_acquire) > 1;
+    }
+    // Guards a shared leaf table's entries. Rank::kTopTables: nothing is locked under it.
+    static core::Spinlock& lock_of_shared(const PageTable& leaf);
+
+    // As it is now; a shared table's may change (is_shared()).
     PageEntry entry(UserAddr address) const {
         PageTable* leaf = find_leaf(address);
         return leaf ? leaf->get(arch::table_index(address.value(), arch::kLeafLevel)) : PageEntry();
     }
-    // Stores an entry and keeps the table's count of non-empty ones.
-    static void set(PageTable& table, unsigned index, PageEntry entry);
-    // Who stores entries without set() says so, or freeing the table takes longer: Frame::flags of a table is how many
-    // entries there are from the lowest that was ever in use to the end.
-    static void note_use(Frame& table, unsigned lowest) {
-        if (table.flags < arch::kTableEntries - lowest) table.flags = static_cast<uint16_t>(arch::kTableEntries - lowest);
+    // Stores an entry of a leaf table that is not shared (or is locked), or of a middle table, and keeps its counts.
+    static void set(PageTable& leaf, unsigned index, PageEntry entry) {
+        uint64_t change = TableUse::weight(entry) - TableUse::weight(leaf.get(index));
+        leaf.set(index, entry);
+        TableUse::add(leaf, index, change);
     }
+    static void set_middle(PageTable& table, unsigned index, PageEntry entry);
+    // Any of entries first to end - 1 is in use.
+    static bool has_entries(const PageTable& leaf, unsigned first, unsigned end);
+    // One parent fewer; the last one frees the leaf table (or the empty middle table) and drops what it maps.
+    static void release(Pfn table);
 
     // Calls visit(PageTable& leaf, UserAddr base, unsigned first, unsigned end) for each leaf table with entries
     // in the range: entries first to end - 1 belong to it, `base` is the address of entry 0. `visit` may empty
@@ -56,7 +127,7 @@ class PageTables {
         uint64_t address = range.start.value(), end = range.end.value();
         while (address < end) {
             unsigned missing = 0;
-            PageTable* leaf = walk(address, missing);
+            PageTable* leaf = walk(address, arch::kLeafLevel, missing);
             uint64_t span = arch::entry_span(missing ? missing : 2);
             uint64_t base = core::align_down(address, span), next = base + span;
             if (leaf) {
@@ -67,6 +138,30 @@ class PageTables {
         }
     }
 
+    // Calls visit(PageTable& middle, UserAddr base, unsigned first, unsigned end) for each table of level 2 with
+    // entries in the range, and stops at an error: entries first to end - 1 overlap it.
+    template <typename Visit>
+    Result<void> for_each_middle(UserRange range, Visit visit) const {
+        uint64_t address = range.start.value(), end = range.end.value();
+        const uint64_t leaf_span = arch::entry_span(2);
+        while (address < end) {
+            unsigned missing = 0;
+            PageTable* middle = walk(address, 2, missing);
+            uint64_t span = arch::entry_span(missing ? missing : 3);
+            uint64_t base = core::align_down(address, span), next = base + span;
+            if (middle) {
+                TRY(visit(*middle, UserAddr(base), arch::table_index(address, 2),
+                          static_cast<unsigned>((std::min(next, end) - base + leaf_span - 1) / leaf_span)));
+            }
+            address = next;
+        }
+        return {};
+    }
+
+    // Pages that the tables map.
+    struct Resident { uint64_t anonymous = 0, file = 0; };
+    Resident resident() const;
+
     // The top-level table of processor `cpu` for programs of `model`, made if absent; if memory lacks, `spare` serves
     // until forget_spare(). Called on that processor, without the owner's lock, and with a spare only if none is in
     // use. Locks: Rank::kTopTables. A space's tables are asked for as one ring-0 model and as confined, no more.
@@ -76,11 +171,12 @@ class PageTables {
 
   private:
     friend class PageTableWalker;  // tests
-    // The leaf table, or null and in `missing` the level of the empty entry.
-    PageTable* walk(uint64_t address, unsigned& missing) const;
+    // The table of `level`, or null and in `missing` the level of the empty entry.
+    PageTable* walk(uint64_t address, unsigned level, unsigned& missing) const;
+    Result<PageTable*> own_entry(PageTable& middle, UserAddr address, FlushBatch& batch);
     void set_top_entry(unsigned slot, PageEntry entry);
     void fill_top(Pfn top, unsigned cpu, arch::Model model) const;
-    static void free_subtree(PageEntry entry, unsigned level);
+    static void free_subtree(Pfn table, unsigned level);
 
     // Read under the owner's lock or top_lock_, written under both.
     PageEntry master_[arch::kFirstKernelSlot];

@@ -80,6 +80,7 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
             object = TRY(object_after(found, part, protection, texts));
             TRY(dropped.reserve(dropped.size() + 1));
         }
+        TRY(state.tables.own_leaves(part, batch));
         Vma& vma = *TRY(isolate(state, part));
         if (object) {
             state.maps_text = true;

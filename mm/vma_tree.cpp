@@ -179,7 +179,7 @@ void State::trim(Vma& vma, UserRange rest) {
     FlushBatch batch(loaded_on);
     UserRange gone = rest.start == vma.range.start ? UserRange{rest.end, vma.range.end}
                                                    : UserRange{vma.range.start, rest.start};
-    zap(gone, Zap::kAll, batch);
+    zap(gone, batch);
     account(vma, -1);
     vma.first_index = vma.index_of(rest.start);
     vma.range = rest;
@@ -190,6 +190,7 @@ void State::trim(Vma& vma, UserRange rest) {
 Result<void> State::unmap_locked(UserRange range) {
     Vma* vma = find(range.start);
     if (!vma || vma->range.start >= range.end) return {};
+    TRY(prepare_zap(range));
     // A piece of one VMA's end or start, the usual case of an allocator's mapping that had joined its neighbour.
     if (vma->range.start < range.start && vma->range.end == range.end) {
         trim(*vma, {vma->range.start, range.start});
@@ -205,7 +206,7 @@ Result<void> State::unmap_locked(UserRange range) {
         return split;
     }
     FlushBatch batch(loaded_on);
-    zap(range, Zap::kAll, batch);
+    zap(range, batch);
     for (vma = find(range.start); vma && vma->range.start < range.end;) {
         Vma* after = next(*vma);
         remove(*vma);

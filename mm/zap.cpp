@@ -6,23 +6,54 @@ namespace mm {
 
 using State = AddressSpace::State;
 
-void State::zap(UserRange range, Zap what, FlushBatch& batch) {
+namespace {
+
+// Empties entries first to end - 1 of a leaf table that is not shared, or locked. `stale` gets the address of each
+// entry that a processor may remember.
+template <typename Stale>
+void empty_entries(PageTable& leaf, UserAddr base, unsigned first, unsigned end, State::Zap what, FlushBatch& batch,
+                   Stale stale) {
+    uint64_t left = TableUse(leaf).entries;
+    for (unsigned i = first; i < end && left > 0; i++) {
+        PageEntry entry = leaf.get(i);
+        if (entry.is_empty()) continue;
+        left--;
+        bool anonymous = frame_of(entry.frame()).state == Frame::State::kAnonymous;
+        if (what == State::Zap::kFilePagesOnly && anonymous) continue;
+        PageTables::set(leaf, i, PageEntry());
+        if (entry.is_present()) stale(base + i * kPageSize);
+        batch.release(entry.frame());
+    }
+}
+
+}  // namespace
+
+Result<void> State::prepare_zap(UserRange range) {
+    FlushBatch batch(loaded_on);
+    return tables.own_partial_leaves(range, batch);
+}
+
+void State::zap(UserRange range, FlushBatch& batch) {
     tables.for_each_leaf(range, [&](PageTable& leaf, UserAddr base, unsigned first, unsigned end) {
-        Frame& table = frame_of(Pfn(to_physical(&leaf)));
-        uint64_t left = table.index;
-        for (unsigned i = first; i < end && left > 0; i++) {
-            PageEntry entry = leaf.get(i);
-            if (entry.is_empty()) continue;
-            left--;
-            const Frame& frame = frame_of(entry.frame());
-            if (what == Zap::kFilePagesOnly && frame.state == Frame::State::kAnonymous) continue;
-            leaf.set(i, PageEntry());
-            table.index--;
-            count_resident(frame, -1);
-            if (entry.is_present()) batch.stale(base + i * kPageSize);
-            batch.release(entry.frame());
+        if (PageTables::is_shared(leaf)) {
+            // All its entries lie in the range, or none (prepare_zap()).
+            if (PageTables::has_entries(leaf, first, end)) tables.leave_shared(base, batch);
+            return;
         }
-        if (table.index == 0) tables.drop_if_empty(base, batch);
+        empty_entries(leaf, base, first, end, Zap::kAll, batch, [&](UserAddr page) { batch.stale(page); });
+        if (TableUse(leaf).entries == 0) tables.drop_if_empty(base, batch);
+    });
+}
+
+void State::zap_for_file(UserRange range, Zap what, FlushBatch& batch) {
+    tables.for_each_leaf(range, [&](PageTable& leaf, UserAddr base, unsigned first, unsigned end) {
+        if (PageTables::is_shared(leaf)) {
+            core::SpinGuard guard(PageTables::lock_of_shared(leaf));
+            empty_entries(leaf, base, first, end, what, batch, [&](UserAddr page) { batch.stale_for_sharers(page); });
+            return;  // stays, even if it is empty now: the others have it too
+        }
+        empty_entries(leaf, base, first, end, what, batch, [&](UserAddr page) { batch.stale(page); });
+        if (TableUse(leaf).entries == 0) tables.drop_if_empty(base, batch);
     });
 }
 
@@ -58,19 +89,16 @@ void State::reprotect(const Vma& vma, UserRange range, FlushBatch& batch) {
 
 Result<void> State::move_entries(UserRange source, UserAddr destination, FlushBatch& batch) {
     // All tables first, so that nothing can fail half way.
-    Errno error{};
-    bool failed = false;
+    TRY(tables.own_leaves(source, batch));
+    Result<void> made;
     tables.for_each_leaf(source, [&](PageTable&, UserAddr base, unsigned first, unsigned end) {
         for (unsigned i : {first, end - 1}) {
-            auto leaf = tables.make_leaf(destination + (base + i * kPageSize - source.start));
-            if (!leaf) {
-                failed = true;
-                error = leaf.error();
-                return;
-            }
+            if (!made) return;
+            auto leaf = tables.own_leaf(destination + (base + i * kPageSize - source.start), batch);
+            if (!leaf) made = fail(leaf.error());
         }
     });
-    if (failed) return fail(error);
+    TRY(std::move(made));
     tables.for_each_leaf(source, [&](PageTable& leaf, UserAddr base, unsigned first, unsigned end) {
         for (unsigned i = first; i < end; i++) {
             PageEntry entry = leaf.get(i);
