@@ -12,11 +12,12 @@ using namespace mm;
 
 constexpr Protection kR{true, false, false}, kRw{true, true, false};
 constexpr uint64_t kLeaf = 512 * kPageSize;
+constexpr uint64_t kStride = 4;
 constexpr int kAdviceDontNeed = 4, kAdviceDontFork = 10;
 
 class SharedTables : public SpaceFixture {
   protected:
-    // `leaves` * 2 MiB of memory, aligned; every 64th page holds its own number.
+    // `leaves` * 2 MiB of memory, aligned; every 4th page is in use, enough for the tables to be shared.
     UserAddr map_leaves(uint64_t leaves, Protection protection = kRw) {
         UserAddr at(0x4000'0000);
         MapRequest request;
@@ -25,12 +26,12 @@ class SharedTables : public SpaceFixture {
         request.size = leaves * kLeaf;
         request.protection = protection;
         EXPECT_TRUE(space->map(request));
-        for (uint64_t page = 0; page < leaves * 512; page += 64) write(at + page * kPageSize, value_of(page));
+        for (uint64_t page = 0; page < leaves * 512; page += kStride) write(at + page * kPageSize, value_of(page));
         return at;
     }
-    static uint8_t value_of(uint64_t page) { return static_cast<uint8_t>(page / 64 + 1); }
+    static uint8_t value_of(uint64_t page) { return static_cast<uint8_t>(page / kStride % 251 + 1); }
     void expect_intact(AddressSpace& in, UserAddr at, uint64_t leaves) {
-        for (uint64_t page = 0; page < leaves * 512; page += 64) {
+        for (uint64_t page = 0; page < leaves * 512; page += kStride) {
             ASSERT_EQ(read_from(in, at + page * kPageSize), value_of(page)) << page;
         }
     }
@@ -142,10 +143,11 @@ TEST_F(SharedTables, ARangeThatTheChildMustNotHaveIsNotShared) {
 }
 
 TEST_F(SharedTables, TruncatedFilesVanishFromAllSharers) {
-    TestFile file(64 * kPageSize);
-    UserAddr at = *space->map({.size = 64 * kPageSize, .protection = kRw, .object = file.object});
-    for (int page = 0; page < 32; page++) write(at + page * kPageSize, 200);
-    EXPECT_EQ(read(at + 40 * kPageSize), 41);
+    TestFile file(256 * kPageSize);
+    UserAddr at = *space->map({.address = UserAddr(0x4000'0000), .size = 256 * kPageSize, .protection = kRw,
+                               .placement = Placement::kFixed, .object = file.object});
+    for (int page = 0; page < 128; page++) write(at + page * kPageSize, 200);
+    EXPECT_EQ(read(at + 200 * kPageSize), 201);
     auto child = *space->fork(), grandchild = *child->fork();
     write_to(*grandchild, at, 3);  // has its own copy of the table
     space->activate();
@@ -159,7 +161,7 @@ TEST_F(SharedTables, TruncatedFilesVanishFromAllSharers) {
     space->deactivate();
     for (AddressSpace* each : {space.get(), child.get(), grandchild.get()}) {
         EXPECT_EQ(each->fault(at + 20 * kPageSize, AccessKind::kRead).error(), FaultError::kPastEnd);
-        EXPECT_EQ(each->fault(at + 40 * kPageSize, AccessKind::kRead).error(), FaultError::kPastEnd);
+        EXPECT_EQ(each->fault(at + 200 * kPageSize, AccessKind::kRead).error(), FaultError::kPastEnd);
         EXPECT_EQ(read_from(*each, at + 7 * kPageSize), 200);
         EXPECT_EQ(each->sizes().resident_pages, 8u);
     }
@@ -167,8 +169,9 @@ TEST_F(SharedTables, TruncatedFilesVanishFromAllSharers) {
 }
 
 TEST_F(SharedTables, SharedMappingsInASharedTableStayShared) {
-    UserAddr at = *space->map({.size = 4 * kPageSize, .protection = kRw, .sharing = Sharing::kShared});
-    UserAddr own = map(4, kRw);
+    UserAddr own = map_leaves(1), at = own + 64 * kPageSize;
+    ASSERT_TRUE(space->map({.address = at, .size = 64 * kPageSize, .protection = kRw, .sharing = Sharing::kShared,
+                            .placement = Placement::kFixed}));
     write(at, 1);
     write(own, 1);
     auto child = *space->fork();
@@ -226,14 +229,24 @@ TEST_F(SharedTables, FamiliesKeepTheirContents) {
         ASSERT_TRUE(in.map({.address = at + page * kPageSize, .size = count * kPageSize, .protection = kRw,
                             .placement = Placement::kFixed}));
     };
-    map_again(*space, 0, kPages);
     {
         struct Member { core::Ref<AddressSpace> space; std::map<uint64_t, uint8_t> values; };
-        std::vector<Member> family{{space, {}}};
+        std::vector<Member> family;
+        auto found_family = [&] {
+            map_again(*space, 0, kPages);
+            Member root{space, {}};
+            for (uint64_t page = 0; page < kPages; page += kStride) {
+                root.values[page] = static_cast<uint8_t>(random());
+                write(at + page * kPageSize, root.values[page]);
+            }
+            family.clear();
+            family.push_back(std::move(root));
+        };
+        found_family();
         for (int step = 0; step < 6000; step++) {
             Member& member = family[random() % family.size()];
             AddressSpace& its = *member.space;
-            uint64_t page = random() % kPages / 8 * 8, count = std::min<uint64_t>(1 + random() % 700, kPages - page);
+            uint64_t page = random() % kPages / kStride * kStride, count = std::min<uint64_t>(1 + random() % 700, kPages - page);
             UserRange range{at + page * kPageSize, at + (page + count) * kPageSize};
             auto forget = [&] {
                 member.values.erase(member.values.lower_bound(page), member.values.lower_bound(page + count));
@@ -278,7 +291,7 @@ TEST_F(SharedTables, FamiliesKeepTheirContents) {
                 }
             }
             for (Member& each : family) {
-                uint64_t looked = random() % kPages / 8 * 8;
+                uint64_t looked = random() % kPages / kStride * kStride;
                 auto found = each.values.find(looked);
                 ASSERT_EQ(read_from(*each.space, at + looked * kPageSize),
                           found == each.values.end() ? 0 : found->second) << step;
@@ -287,10 +300,9 @@ TEST_F(SharedTables, FamiliesKeepTheirContents) {
                 space = family[random() % family.size()].space;
                 check_consistency();
                 family.clear();
-                family.push_back({space, {}});
                 ASSERT_TRUE(space->unmap({at, at + kPages * kPageSize}));
                 EXPECT_EQ(memory_statistics().anonymous_pages, 0u);
-                map_again(*space, 0, kPages);
+                found_family();
             }
         }
     }
