@@ -81,7 +81,7 @@ Result<void> FdTable::grow(size_t count) {
     }
 }
 
-size_t FdTable::align_slots(size_t count) { return std::bit_ceil(std::max<size_t>(count, 32)); }
+size_t FdTable::align_slots(size_t count) { return std::bit_ceil(std::max<size_t>(count, 8)); }
 
 Ref<File> FdTable::take_locked(size_t index) {
     Ref<File> file = std::move(slots_[index].file);

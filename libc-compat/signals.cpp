@@ -29,29 +29,38 @@ void discard(Process& process, int signal, core::SpinGuard& guard) {
     free_entries(dropped);
 }
 
-// posix_spawn(3) calls this twice for each signal: nothing is done that is not needed.
+// The usual question: nothing is changed.
+Result<void> read_action(Process& process, int signal, UserOut<SignalAction> to) {
+    if (!is_signal(signal)) return fail(Errno::kInval);
+    if (to.is_null()) return {};
+    const SignalAction action = [&] {
+        core::SpinGuard guard(process.signal_lock);
+        return process.actions[signal];
+    }();
+    return arch::copy_out(to.address(), &action, sizeof(action));
+}
+
+// posix_spawn(3) calls this twice for each signal.
 Result<void> sys_rt_sigaction(Context& context, int signal, UserIn<SignalAction> action,
                               UserOut<SignalAction> old_action, size_t set_size) {
     constexpr uint64_t kKnownFlags = kSaNoCldStop | kSaNoCldWait | kSaSigInfo | kSaRestorer | kSaOnStack |
                                      kSaRestart | kSaNoDefer | kSaResetHand;
     TRY(check_set_size(set_size));
-    SignalAction wanted;
-    if (!action.is_null()) TRY(arch::copy_in(&wanted, action.address(), sizeof(wanted)));
-    if (!is_signal(signal) || (!action.is_null() && kUnblockable.has(signal))) return fail(Errno::kInval);
     Process& process = context.process();
-    SignalAction old;
+    if (action.is_null()) return read_action(process, signal, old_action);
+    SignalAction wanted, old;
+    TRY(arch::copy_in(&wanted, action.address(), sizeof(wanted)));
+    if (!is_signal(signal) || kUnblockable.has(signal)) return fail(Errno::kInval);
+    wanted.mask = wanted.mask & ~kUnblockable;
+    wanted.flags &= kKnownFlags;
     {
         core::SpinGuard guard(process.signal_lock);
         if (!old_action.is_null()) old = process.actions[signal];
-        if (!action.is_null()) {
-            wanted.mask = wanted.mask & ~kUnblockable;
-            wanted.flags &= kKnownFlags;
-            process.actions.set(signal, wanted);
-            // POSIX: ignoring a signal discards it, blocked or not.
-            bool may_be_pending = process.thread_count > 1 ||
-                                  (process.pending.set() | context.thread.pending.set()).has(signal);
-            if (may_be_pending && ignored_locked(process, signal)) discard(process, signal, guard);
-        }
+        process.actions.set(signal, wanted);
+        // POSIX: ignoring a signal discards it, blocked or not.
+        bool may_be_pending = process.thread_count > 1 ||
+                              (process.pending.set() | context.thread.pending.set()).has(signal);
+        if (may_be_pending && ignored_locked(process, signal)) discard(process, signal, guard);
     }
     if (old_action.is_null()) return {};
     return arch::copy_out(old_action.address(), &old, sizeof(old));

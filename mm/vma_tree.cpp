@@ -45,7 +45,9 @@ void State::account(const Vma& vma, int sign) {
 
 void State::insert(Vma& vma) {
     vma.space = this;
-    vmas.insert(vma);
+    // fork makes a space in ascending order.
+    if (!vmas.empty() && std::prev(vmas.end())->range.start < vma.range.start) vmas.push_back(vma);
+    else vmas.insert(vma);
     vma_count++;
     account(vma, +1);
     if (vma.object) vma.object->page_cache().add_mapping(vma);

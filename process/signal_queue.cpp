@@ -25,12 +25,14 @@ SignalActions& SignalActions::operator=(const SignalActions& other) {
 }
 
 void SignalActions::reset_handlers() {
+    SignalSet ignored;
     for (uint64_t bits = changed_.bits; bits != 0; bits &= bits - 1) {
-        int signal = std::countr_zero(bits) + 1;
-        SignalAction action;
-        if ((*this)[signal].handler == kSigIgn) action.handler = kSigIgn;
-        set(signal, action);
+        SignalAction& action = of_[std::countr_zero(bits)].action;
+        if (action.handler != kSigIgn) continue;
+        action = SignalAction{.handler = kSigIgn};
+        ignored.bits |= bits & -bits;
     }
+    changed_ = ignored;
 }
 
 void free_entry(QueuedSignal* entry) {
