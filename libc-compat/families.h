@@ -18,6 +18,7 @@ namespace abi {
     FAMILY(kEventFamily)         \
     FAMILY(kPollFamily)          \
     FAMILY(kMemoryFamily)        \
+    FAMILY(kMemoryKeyFamily)     \
     FAMILY(kSystemVMemoryFamily) \
     FAMILY(kProcessFamily)       \
     FAMILY(kExecFamily)          \

@@ -1,7 +1,7 @@
 // Memory: mmap, munmap, mprotect, mremap, madvise, brk, msync, mincore, mlock and relatives.
 //
 // Flags, limits and files are checked here, in Linux's order; the work is mm::AddressSpace's.
-#include "libc-compat/families.h"
+#include "arch/x86_64/pkru.h"
 #include "libc-compat/families.h"
 
 #include "fs/file.h"
@@ -73,6 +73,16 @@ Result<void> check_file(const fs::File& file, uint64_t protection, uint64_t type
     return {};
 }
 
+// PROT_EXEC alone closes the execute-only key for the calling thread; others still read (Linux's
+// __execute_only_pkey()).
+unsigned close_execute_only_key(Context& context) {
+    unsigned key = context.address_space().execute_only_key();
+    if (key != 0) {
+        arch::set_program_pkru(arch::program_pkru() | 1u << (2 * key));
+    }
+    return key;
+}
+
 Result<UserAddr> sys_mmap(Context& context, uint64_t address, uint64_t length, uint64_t protection, uint64_t flags,
                           int fd, uint64_t offset) {
     if (offset % kPageSize != 0) return fail(Errno::kInval);
@@ -127,6 +137,7 @@ Result<UserAddr> sys_mmap(Context& context, uint64_t address, uint64_t length, u
     }
     bool is_data = request.sharing == mm::Sharing::kPrivate && request.protection.write && !request.grows_down;
     TRY(check_size_limits(context, pages, is_data));
+    if (protection == kProtExec) request.key = close_execute_only_key(context);
     return context.address_space().map(request);
 }
 
@@ -135,7 +146,7 @@ Result<void> sys_munmap(Context& context, uint64_t address, uint64_t length) {
     return context.address_space().unmap({UserAddr(address), UserAddr(address + length)});
 }
 
-Result<void> sys_mprotect(Context& context, uint64_t address, uint64_t length, uint64_t protection) {
+Result<void> protect(Context& context, uint64_t address, uint64_t length, uint64_t protection, int key) {
     if ((protection & (kProtGrowsDown | kProtGrowsUp)) == (kProtGrowsDown | kProtGrowsUp)) return fail(Errno::kInval);
     if (address % kPageSize != 0) return fail(Errno::kInval);
     if (length == 0) return {};
@@ -146,8 +157,18 @@ Result<void> sys_mprotect(Context& context, uint64_t address, uint64_t length, u
     }
     if (protection & kProtGrowsUp) return fail(Errno::kInval);  // no mapping grows up here
     auto extend = protection & kProtGrowsDown ? mm::AddressSpace::Extend::kToStart : mm::AddressSpace::Extend::kNo;
+    bool execute_only = (protection & (kProtRead | kProtWrite | kProtExec)) == kProtExec;
+    if (execute_only && key == mm::AddressSpace::kNoKey) close_execute_only_key(context);
     return context.address_space().protect({UserAddr(address), UserAddr(address + size)}, protection_of(protection),
-                                           extend);
+                                           extend, key);
+}
+
+Result<void> sys_mprotect(Context& context, uint64_t address, uint64_t length, uint64_t protection) {
+    return protect(context, address, length, protection, mm::AddressSpace::kNoKey);
+}
+
+Result<void> sys_pkey_mprotect(Context& context, uint64_t address, uint64_t length, uint64_t protection, int key) {
+    return protect(context, address, length, protection, key);
 }
 
 Result<UserAddr> sys_mremap(Context& context, uint64_t address, uint64_t old_length, uint64_t new_length,
@@ -249,6 +270,7 @@ constexpr SystemCall kMemoryCalls[] = {
     CALL(151, mlockall, "flags"),
     CALL(152, munlockall, ""),
     CALL(325, mlock2, "addr, length, flags"),
+    CALL(329, pkey_mprotect, "addr, length, prot, pkey"),
 };
 
 }  // namespace

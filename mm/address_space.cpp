@@ -50,6 +50,7 @@ AddressSpace::~AddressSpace() {
 
 Result<core::Ref<AddressSpace>> AddressSpace::create(Model model) {
     auto state = TRY(core::make<State>());
+    state->initialize_keys();
     AddressSpace* space = new (std::nothrow) AddressSpace(std::move(state), model);
     if (!space) return fail(Errno::kNoMem);
     return core::Ref<AddressSpace>::adopt(space);
@@ -189,7 +190,7 @@ Result<AddressSpace::FutexKey> AddressSpace::futex_key(UserAddr address, Sharing
 
 namespace {
 MapLine line_of(const Vma& vma) {
-    MapLine line{vma.range, vma.protection, vma.sharing, 0, 0, 0, vma.label};
+    MapLine line{vma.range, vma.protection, vma.sharing, 0, 0, 0, vma.label, vma.key};
     if (vma.object) {
         line.offset = vma.first_index << core::kPageShift;
         line.device = vma.object->map_device();

@@ -46,6 +46,7 @@ struct MapRequest {
     Protection max_protection{true, true, true};
     // MAP_GROWSDOWN, MAP_POPULATE, MAP_LOCKED, MAP_NORESERVE.
     bool grows_down = false, populate = false, locked = false, no_reserve = false;
+    unsigned key = 0;  // protection key; 0 or execute_only_key()
     bool low = false;  // MAP_32BIT: between 1 and 2 GiB, if the kernel chooses
     bool kernel_code = false;  // the vDSO: executable as it is, also in an isolated space
     std::string_view label{};  // "[stack]", "[heap]", "[vdso]": must outlive the space
@@ -58,6 +59,7 @@ struct MapLine {
     Sharing sharing;
     uint64_t offset, device, inode;
     std::string_view name;
+    unsigned key = 0;
 };
 
 // Why a fault cannot be resolved; process/ turns it into siginfo.
@@ -81,7 +83,19 @@ class AddressSpace final : public core::RefCounted {
     Result<void> unmap(UserRange range);
     // kToStart: PROT_GROWSDOWN, the range starts where its VMA does.
     enum class Extend : uint8_t { kNo, kToStart };
-    Result<void> protect(UserRange range, Protection protection, Extend extend = Extend::kNo);
+    // `key`: pkey_mprotect(2), EINVAL if it is not allocated. kNoKey: the key stays, but that PROT_EXEC alone gets the
+    // execute-only key, if there is one left, and loses it again with it (Linux's __arch_override_mprotect_pkey()).
+    static constexpr int kNoKey = -1;
+    Result<void> protect(UserRange range, Protection protection, Extend extend = Extend::kNo, int key = kNoKey);
+    // Protection keys for the program (pkeys(7)), 1 to 14. ENOSPC: none is left, or the processor has none. EINVAL: the
+    // key is not allocated. The execute-only key is nobody's to free.
+    Result<unsigned> allocate_key();
+    Result<void> free_key(int key);
+    // The key that makes pages of PROT_EXEC unreadable, allocated if absent; 0 if none is left. The caller closes it
+    // in its thread's PKRU.
+    unsigned execute_only_key();
+    // The key of the mapping at an address; 0 if there is none.
+    unsigned key_at(UserAddr address);
     Result<UserAddr> remap(UserRange old_range, uint64_t new_size, unsigned mremap_flags, UserAddr new_address);
     Result<void> advise(UserRange range, int advice);
     Result<void> mincore(UserRange range, UserOut<uint8_t> residency);

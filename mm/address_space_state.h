@@ -33,6 +33,9 @@ struct AddressSpace::State {
     UserAddr stack_top;
     uint64_t stack_limit = 8 << 20;
     UserAddr break_start, break_now;
+    // Bit n is protection key n: allocated (the execute-only one too), or the kernel's.
+    uint16_t used_keys = 0;
+    uint8_t execute_only_key = 0;  // 0: none yet
     bool lock_future = false, lock_future_on_fault = false;
     Fallback fallback = Fallback::kRefuse;
     Reason isolation_reason;
@@ -40,6 +43,15 @@ struct AddressSpace::State {
 
     // In pages.
     uint64_t mapped = 0, locked = 0, data = 0;
+
+    // --- keys.cpp
+    void initialize_keys();
+    // Has the program allocated it, or is it key 0?
+    bool has_key(int key) const;
+    // The lowest free key; 0 if none is left.
+    unsigned take_key();
+    // The key of a VMA that gets another protection; `wanted` as AddressSpace::protect() has it.
+    unsigned key_after(const Vma& vma, Protection protection, int wanted);
 
     // --- vma_tree.cpp: no function below takes the lock; the caller holds it.
     // The first VMA that ends after `address`; null.

@@ -124,6 +124,8 @@ void copy_layout(const State& parent, State& child) {
     child.gap_hint = parent.gap_hint;
     child.stack_top = parent.stack_top;
     child.stack_limit = parent.stack_limit;
+    child.used_keys = parent.used_keys;
+    child.execute_only_key = parent.execute_only_key;
     child.break_start = parent.break_start;
     child.break_now = parent.break_now;
     child.fallback = parent.fallback;

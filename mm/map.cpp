@@ -54,6 +54,7 @@ Result<UserAddr> AddressSpace::map(const MapRequest& request) {
     fresh.sharing = request.sharing;
     fresh.grows_down = request.grows_down;
     fresh.no_reserve = request.no_reserve;
+    fresh.key = static_cast<uint8_t>(request.key);
     fresh.label = request.label;
     fresh.object = request.object;
     fresh.first_index = request.offset >> core::kPageShift;
@@ -177,7 +178,8 @@ UserAddr AddressSpace::set_break(UserAddr new_break) {
             if (overcommits(grown.size()) || !state.is_free({grown.start, grown.end + kPageSize})) return old_break;
             Vma* below = old_end > state.break_start.page_up() ? state.containing(old_end - 1) : nullptr;
             if (below && below->range.end == old_end && !below->object && below->label == "[heap]" &&
-                below->locked == state.lock_future && below->protection == Protection{true, true, false}) {
+                below->locked == state.lock_future && below->key == 0 &&
+                below->protection == Protection{true, true, false}) {
                 state.account(*below, -1);
                 below->range.end = new_end;
                 state.account(*below, +1);

@@ -46,11 +46,15 @@ Result<UserRange> whole_pages(UserRange range) {
 
 }  // namespace
 
-Result<void> AddressSpace::protect(UserRange range, Protection protection, Extend extend) {
+Result<void> AddressSpace::protect(UserRange range, Protection protection, Extend extend, int key) {
     if (range.start.page_offset() != 0) return fail(Errno::kInval);
     range.end = range.end.page_up();
     if (range.start == range.end) return {};
     if (range.end < range.start || range.end.value() > core::kUserEnd) return fail(Errno::kNoMem);
+    if (key != kNoKey) {
+        SpaceGuard guard(*state_);
+        if (!state_->has_key(key)) return fail(Errno::kInval);
+    }
     core::Vector<Text> texts;            // for VMAs that become executable
     core::Vector<core::Ref<Mappable>> dropped;  // what those mapped; goes after the lock
     if (protection.execute) TRY(check_code_protection(range, protection, texts));
@@ -70,7 +74,8 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
             (protection.execute && !maximum.execute)) {
             return fail(Errno::kAcces);
         }
-        if (found.protection == protection) return {};
+        auto new_key = static_cast<uint8_t>(state.key_after(found, protection, key));
+        if (found.protection == protection && found.key == new_key) return {};
         if (protection.write && !found.protection.write && !found.is_shared() && !found.no_reserve &&
             (part.size() >> core::kPageShift) > total_pages()) {
             return fail(Errno::kNoMem);
@@ -89,6 +94,7 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
         }
         state.account(vma, -1);
         vma.protection = protection;
+        vma.key = new_key;
         state.account(vma, +1);
         state.reprotect(vma, part, batch);
         return {};

@@ -23,6 +23,7 @@ struct Vma : FileMapping {
     // Has, or once had, pages of its own (anonymous memory, private copies of file pages): fork copies entries
     // of such VMAs only; all others can be faulted in again.
     bool has_own_pages = false;
+    uint8_t key = 0;              // protection key of the program (pkey_mprotect(2))
     core::Ref<Mappable> object;   // null: private anonymous memory
     uint64_t first_index = 0;     // page of the object at range.start
     std::string_view label;
@@ -41,7 +42,8 @@ struct Vma : FileMapping {
     // The flags of a leaf entry of this VMA that may be read but not written.
     uint64_t page_flags() const {
         using E = arch::PageEntry;
-        return E::kPresent | E::kUser | E::kAccessed | (protection.execute ? 0 : E::kNoExecute);
+        return E::kPresent | E::kUser | E::kAccessed | (protection.execute ? 0 : E::kNoExecute) |
+               E::key_bits(key);
     }
 
     // Everything but the range is equal, and `next` starts where this one ends, in memory and in the object.
@@ -50,7 +52,8 @@ struct Vma : FileMapping {
                max_protection == next.max_protection && sharing == next.sharing && grows_down == next.grows_down &&
                locked == next.locked && lock_on_fault == next.lock_on_fault && no_reserve == next.no_reserve &&
                dont_fork == next.dont_fork && wipe_on_fork == next.wipe_on_fork && dont_dump == next.dont_dump &&
-               object == next.object && label == next.label && (!object || first_index + pages() == next.first_index);
+               object == next.object && label == next.label && key == next.key &&
+               (!object || first_index + pages() == next.first_index);
     }
     // A copy of everything but range, hooks and `space`.
     void copy_attributes(const Vma& other) {
@@ -65,6 +68,7 @@ struct Vma : FileMapping {
         wipe_on_fork = other.wipe_on_fork;
         dont_dump = other.dont_dump;
         has_own_pages = other.has_own_pages;
+        key = other.key;
         object = other.object;
         first_index = other.first_index;
         label = other.label;

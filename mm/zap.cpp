@@ -79,9 +79,10 @@ void State::reprotect(const Vma& vma, UserRange range, FlushBatch& batch) {
             }
             if (changed == old) continue;
             leaf.set(i, changed);
-            // Only less permission must be flushed: a fault resolves the rest.
+            // Only less permission must be flushed, and another key, which may mean less: a fault resolves the rest.
             bool less = old.is_present() && (!changed.is_present() || (old.is_writable() && !changed.is_writable()) ||
-                                             (old.is_executable() && !changed.is_executable()));
+                                             (old.is_executable() && !changed.is_executable()) ||
+                                             old.key() != changed.key());
             if (less) batch.stale(base + i * kPageSize);
         }
     });

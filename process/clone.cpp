@@ -54,6 +54,7 @@ Result<Ref<Thread>> copy_thread(Thread& parent, const CloneRequest& request) {
     // A new stack in the same memory has no alternate one yet (sigaltstack(2)).
     bool shares_only_memory = (request.flags & (kCloneVm | kCloneVfork)) == kCloneVm;
     if (!shares_only_memory) thread->alternate_stack = parent.alternate_stack;
+    if (!(request.flags & kCloneThread)) thread->interrupted_keys = parent.interrupted_keys;
     if (request.flags & kCloneChildSetTid) thread->set_child_tid = request.child_tid;
     if (request.flags & kCloneChildClearTid) thread->clear_child_tid = request.child_tid;
     thread->interrupt_pending = true;  // its first return looks at everything once

@@ -329,6 +329,7 @@ void adopt_program(Process& process, Thread& thread, PreparedProgram& program) {
     process.dumpable = !program.gains_privileges;
     process.private_barriers = false;
     thread.alternate_stack = SignalStack{};
+    thread.interrupted_keys.clear();
     thread.robust_list = 0;
     thread.clear_child_tid = {};
     thread.set_child_tid = {};

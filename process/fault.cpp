@@ -23,12 +23,14 @@ SignalInfo fault_info(int signal, int code, uint64_t address) {
 // True if resolved.
 bool resolve_page_fault(Thread& thread, uint64_t error_code, uint64_t address, SignalInfo& info) {
     thread.minor_faults++;
-    if (error_code & kErrorProtectionKey) {
-        info = fault_info(kSigSegv, kSegvPkuErr, address);
-        return false;
-    }
+    // Also when the kernel's key denied it: a program learns nothing about the kernel's half.
     if (address >= core::kUserEnd) {
         info = fault_info(kSigSegv, kSegvMapErr, address);
+        return false;
+    }
+    if (error_code & kErrorProtectionKey) {
+        info = fault_info(kSigSegv, kSegvPkuErr, address);
+        info.fault.protection_key = thread.address_space->key_at(UserAddr(address));
         return false;
     }
     mm::AccessKind kind = error_code & kErrorFetch   ? mm::AccessKind::kExecute

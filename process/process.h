@@ -24,6 +24,7 @@
 #include "fs/fd_table.h"
 #include "fs/path.h"
 #include "mm/address_space.h"
+#include "process/interrupted_keys.h"
 #include "process/signal.h"
 #include "sched/thread.h"
 #include "sched/wait_queue.h"
@@ -94,6 +95,7 @@ class Thread final : public sched::Thread {
     bool restore_saved_mask = false;
     bool in_system_call = false;          // rax may hold a restart code
     SignalStack alternate_stack;
+    InterruptedKeys interrupted_keys;
     RestartBlock restart;
     int forced_signal = 0;                // a fault's: logged if it ends the process
     struct { uint64_t number = 0, error = 0, address = 0; } last_fault;  // for signal frames

@@ -42,7 +42,7 @@ struct SignalInfo {
         struct { int32_t pid; uint32_t uid; int32_t status; int32_t pad; int64_t utime, stime; } child;
         struct { int32_t pid; uint32_t uid; uint64_t value; } sender;       // kill, sigqueue
         struct { int32_t timer_id, overrun; uint64_t value; } timer;
-        struct { uint64_t address; int16_t address_lsb; uint32_t protection_key; } fault;
+        struct { uint64_t address, address_lsb; uint32_t protection_key; } fault;
         uint64_t raw[14] = {};
     };
 };

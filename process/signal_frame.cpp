@@ -81,6 +81,9 @@ Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const Si
     TRY(arch::copy_out(UserOut<SignalFrame>(place.frame), out));
 
     if (static_cast<uint32_t>(stack.flags) & kSsAutoDisarm) stack = SignalStack{};
+    // Handlers run with the keys of a fresh program (pkeys(7), "Protection keys and signal handlers").
+    thread.interrupted_keys.entered(place.frame, arch::program_pkru());
+    arch::set_program_pkru(arch::kInitialPkru);
     frame.rdi = static_cast<uint64_t>(info.signal);
     frame.rsi = place.frame + offsetof(SignalFrame, info);
     frame.rdx = place.frame + offsetof(SignalFrame, context);
@@ -110,6 +113,7 @@ Result<void> restore_signal_frame(Thread& thread, arch::TrapFrame& frame) {
     TRY(arch::restore_signal_fpstate(UserAddr(registers.fpstate)));
     // As Linux: a bad stack in the frame is ignored.
     (void)change_alternate_stack(thread, context.stack, frame.rsp, 0);
+    arch::set_program_pkru(thread.interrupted_keys.left(start));
     return {};
 }
 

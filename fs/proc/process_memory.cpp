@@ -1,6 +1,7 @@
 // /proc/<pid>/maps and mem.
 #include <algorithm>
 
+#include "arch/x86_64/pkru.h"
 #include "fs/path_file.h"
 #include "fs/proc/process_files.h"
 #include "fs/proc/process_view.h"
@@ -122,6 +123,7 @@ void append_residency(Text& text, const mm::MapLine& line, const mm::AddressSpac
     row("Swap:", 0);
     row("SwapPss:", 0);
     row("Locked:", 0);
+    if (arch::has_protection_keys()) (text << "ProtectionKey:  ").decimal(line.key, 8) << "\n";
 }
 
 }  // namespace

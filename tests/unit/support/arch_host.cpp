@@ -1,4 +1,5 @@
 // User copies on a host: "user memory" is the test's own. Addresses below 64 KiB and above the user half are bad.
+#include "arch/x86_64/pkru.h"
 #include "arch/x86_64/user_copy.h"
 
 #include <cstring>
@@ -11,7 +12,14 @@ bool good(UserAddr address, size_t size) {
                          address.value() <= core::kUserEnd - size);
 }
 uint32_t* word(UserAddr address) { return reinterpret_cast<uint32_t*>(address.value()); }
+uint32_t pkru = kInitialPkru;
 }  // namespace
+
+// The host has keys, and one thread.
+bool has_protection_keys() { return true; }
+uint32_t program_pkru() { return pkru; }
+void set_program_pkru(uint32_t value) { pkru = value; }
+void note_program_keys() {}
 
 Result<void> copy_in(void* destination, UserAddr source, size_t size) {
     if (!good(source, size)) return fail(Errno::kFault);
