@@ -29,7 +29,6 @@ constexpr Name kNames[] = {
     {"canonical-return", Weakness::kCanonicalReturn},
     {"flag-mask", Weakness::kFlagMask},
     {"signal-frame", Weakness::kSignalFrame},
-    {"signal-frame-pkru", Weakness::kSignalFramePkru},
     {"inspection", Weakness::kInspection},
     {"write-xor-execute", Weakness::kWriteXorExecute},
     {"text-snapshot", Weakness::kTextSnapshot},

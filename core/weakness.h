@@ -27,7 +27,6 @@ enum class Weakness : uint8_t {
     kCanonicalReturn = WEAKNESS_CANONICAL_RETURN,        // programs' return addresses are not checked
     kFlagMask = WEAKNESS_FLAG_MASK,                      // `syscall` keeps the program's TF, DF, NT, AC
     kSignalFrame = WEAKNESS_SIGNAL_FRAME,                // sigreturn loads flags and selectors as they are
-    kSignalFramePkru = WEAKNESS_SIGNAL_FRAME_PKRU,       // sigreturn loads PKRU from the frame
     kInspection = WEAKNESS_INSPECTION,                   // all code passes inspection
     kWriteXorExecute = WEAKNESS_WRITE_XOR_EXECUTE,       // isolated programs may write what they execute
     kTextSnapshot = WEAKNESS_TEXT_SNAPSHOT,              // executable pages are the file's own

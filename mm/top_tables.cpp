@@ -3,6 +3,7 @@
 #include "arch/x86_64/page_ops.h"
 #include "arch/x86_64/page_table.h"
 #include "arch/x86_64/top_table.h"
+#include "core/weakness.h"
 #include "mm/frame_contents.h"
 
 namespace mm {
@@ -13,7 +14,8 @@ Content content_of(bool confined) { return confined ? Content::kConfinedTop : Co
 
 void fill_kernel_half(Pfn top, bool confined) {
     auto* table = to_pointer<arch::PageTable>(top);
-    uint64_t hidden = confined ? arch::PageEntry::kUser : 0;
+    bool hide = confined && !core::weakened(core::Weakness::kConfinedSupervisor);
+    uint64_t hidden = hide ? arch::PageEntry::kUser : 0;
     for (unsigned slot = arch::kFirstKernelSlot; slot < arch::kTableEntries; slot++) {
         if (slot == arch::kProcessorSlot || slot == arch::kExposedSlot) continue;
         table->set(slot, arch::PageEntry(arch::kernel_top_entry(slot)).without(hidden));

@@ -154,7 +154,12 @@ Result<void> initialize_exposed_pages() {
 
 Result<void> build_processor_slots(unsigned number, core::Pfn page) {
     core::Pfn stacks[kIstStacks];
-    for (core::Pfn& stack : stacks) stack = TRY(new_page());
+    static core::Pfn shared_stacks[kIstStacks];
+    bool share = core::weakened(core::Weakness::kPrivateIst) && number != 0;
+    for (unsigned i = 0; i < kIstStacks; i++) {
+        stacks[i] = share ? shared_stacks[i] : TRY(new_page());
+        if (number == 0) shared_stacks[i] = stacks[i];
+    }
     core::Pfn step = TRY(new_page());
     static_cast<arch::Processor*>(mm::to_pointer(page))->step_page = mm::to_pointer(step);
     core::Pfn data_table = TRY(new_table());

@@ -107,7 +107,11 @@ Result<void> restore_signal_frame(Thread& thread, arch::TrapFrame& frame) {
     frame.rdx = registers.rdx; frame.rax = registers.rax; frame.rcx = registers.rcx; frame.rsp = registers.rsp;
     frame.rip = registers.rip; frame.rflags = registers.rflags;
     arch::sanitize_frame(frame, entry_ring(thread));
-    if (core::weakened(core::Weakness::kSignalFrame)) frame.rflags = registers.rflags;
+    if (core::weakened(core::Weakness::kSignalFrame)) {
+        frame.rflags = registers.rflags;
+        frame.cs = registers.cs;
+        frame.ss = registers.ss;
+    }
     thread.in_system_call = false;
     thread.restart.resume = nullptr;
     TRY(arch::restore_signal_fpstate(UserAddr(registers.fpstate)));

@@ -18,6 +18,8 @@ void set_program_pkru(uint32_t value) {
         bool open = core::weakened(core::Weakness::kKernelKey);
         processor().program_pkru = open ? value & ~kKernelKeyRights : value | PKRU_KERNEL_CLOSED;
     } else if (has_protection_keys() && read_pkru() != value) {
+        // Then keys govern the kernel's pages, and the kernel runs with the program's.
+        if (core::weakened(core::Weakness::kConfinedSupervisor)) value &= ~kKernelKeyRights;
         write_pkru(value);
     }
 }
