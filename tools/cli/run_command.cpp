@@ -116,6 +116,22 @@ MachineRun machine_options(const RunOptions& options, const std::optional<Recipe
     return run;
 }
 
+/// The profile that the options ask for, and what it needs of the machine.
+std::optional<Profile> make_profile(const RunOptions& options, MachineConfig& machine, const Places& places) {
+    if (options.profile.empty()) {
+        if (options.profile_every_ms) throw Failure("--profile-every is about a profile", "add --profile FILE.svg");
+        return std::nullopt;
+    }
+    const bool samples = options.profile_every_ms || machine.acceleration == Acceleration::Kvm;
+    if (samples && options.gdb) throw Failure("samples are taken through gdb's port", "leave --gdb or --profile out");
+    std::optional<Profile> profile;
+    profile.emplace(options.profile, samples ? ProfileKind::Sample : ProfileKind::Count, places.profiler());
+    if (!samples) machine.acceleration = Acceleration::TcgOneThread;
+    const std::vector<std::string> arguments = profile->qemu_arguments();
+    machine.extra_arguments.insert(machine.extra_arguments.end(), arguments.begin(), arguments.end());
+    return profile;
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options, const Places& places) {
@@ -133,20 +149,13 @@ int run_command(const RunOptions& options, const Places& places) {
     }
     check_memory(fs::file_size(machine.image), machine.memory_bytes);
 
-    std::optional<Profile> profile;
-    if (!options.profile.empty()) {
-        if (options.acceleration == "kvm")
-            throw Failure("--profile counts instructions under emulation only", "leave --accel kvm out");
-        profile.emplace(options.profile, places.profiler());
-        const std::vector<std::string> arguments = profile->qemu_arguments();
-        machine.extra_arguments.insert(machine.extra_arguments.end(), arguments.begin(), arguments.end());
-        machine.acceleration = Acceleration::TcgOneThread;
-    } else if (!options.icount) {
+    if (!options.icount) {
         AccelerationChoice choice = choose_acceleration(options.acceleration);
         machine.acceleration = choice.kind;
         say(options, choice.kind == Acceleration::Kvm ? "running on KVM: " + choice.reason
                                                       : "running on TCG (emulation): " + choice.reason);
     }
+    std::optional<Profile> profile = make_profile(options, machine, places);
     if (!options.dry_run) reserve_ports(machine.ports);
     set_network(kernel, machine.network);
     machine.command_line = kernel_command_line(kernel);
@@ -156,6 +165,7 @@ int run_command(const RunOptions& options, const Places& places) {
         say(options, "waiting for gdb: gdb " + machine.kernel.string() + " -ex 'target remote 127.0.0.1:" +
                          std::to_string(kGdbPort) + "'");
     const fs::path used_kernel = machine.kernel;
+    if (profile && !options.dry_run) profile->start(std::chrono::milliseconds(options.profile_every_ms.value_or(2)));
     const int status = run_machine(std::move(run));
     if (profile && !options.dry_run) profile->write(root, used_kernel, join(kernel.program, " "));
     return status;

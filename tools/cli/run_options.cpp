@@ -62,9 +62,14 @@ void add_run_options(CLI::App& app, RunOptions& options) {
     app.add_flag("--gdb", options.gdb,
                  "Wait for gdb before the first instruction; `isounik gdb` starts both. Example: isounik run --gdb nginx");
     app.add_option("--profile", options.profile,
-                   "Count each function's instructions under emulation; write a flame graph, and a table beside it.\n"
+                   "Count each function's instructions under emulation; write a flame graph, and a table beside it. On KVM: samples.\n"
                    "Example: isounik run --profile nginx.svg nginx")
         ->type_name("FILE.svg");
+    app.add_option("--profile-every", options.profile_every_ms,
+                   "Look where the processors are every so many milliseconds instead of counting; on KVM that is the only\n"
+                   "way (every 2 ms). Example: isounik run --profile nginx.svg --profile-every 5 nginx")
+        ->check(CLI::Range(1, 1000))
+        ->type_name("MS");
     app.add_option("--log", options.log_file,
                    "Write the kernel's log to a file instead of stderr. Example: --log kernel.log")
         ->type_name("FILE");

@@ -34,6 +34,7 @@ struct RunOptions {
     bool icount = false;
     bool gdb = false;
     std::string profile;
+    std::optional<unsigned> profile_every_ms;
     std::string log_file;
     std::string log_level;
     std::string trace;

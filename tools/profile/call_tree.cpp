@@ -83,7 +83,7 @@ CallTree build_call_tree(const Trace& trace, const CodePlaces& places) {
     return tree;
 }
 
-std::string function_table(const CallTree& tree) {
+std::string function_table(const CallTree& tree, const std::string& unit) {
     std::map<std::string, uint64_t> own, total;
     uint64_t boot = 0;
     for (const auto& [name, frame] : tree.root.callees) {
@@ -95,8 +95,8 @@ std::string function_table(const CallTree& tree) {
         for (const auto& [key, callee] : frame.callees) add_functions(callee, above, own, total);
     }
     const uint64_t all = tree.root.total - boot;
-    std::string out = "instructions before the first program: " + std::to_string(boot) +
-                      "\ninstructions since: " + std::to_string(all) + "\n";
+    std::string out = unit + " before the first program: " + std::to_string(boot) + "\n" + unit +
+                      " since: " + std::to_string(all) + "\n";
     print(out, "By function, since the first program (kernel functions have no file behind their name):", own, all);
     print(out, "By function with all that it called:", total, all);
     return out;

@@ -26,8 +26,8 @@ struct CallTree {
 
 CallTree build_call_tree(const Trace& trace, const CodePlaces& places);
 
-/// "function instructions percent" by instructions in the function itself, and once more with all it called; boot
-/// stands apart.
-std::string function_table(const CallTree& tree);
+/// Each function with its share, by what it took itself, and once more with all it called; boot stands apart. `unit` is
+/// "instructions" or "samples".
+std::string function_table(const CallTree& tree, const std::string& unit);
 
 }  // namespace tool

@@ -82,7 +82,15 @@ size_t depth_of(const CallTree::Frame& frame, double all) {
     return depth + 1;
 }
 
-void draw(std::string& out, const CallTree::Frame& frame, double x, size_t depth, double bottom, double all) {
+/// What is the same for all bars.
+struct Picture {
+    double bottom;
+    double all;
+    const std::string& unit;
+};
+
+void draw(std::string& out, const CallTree::Frame& frame, double x, size_t depth, const Picture& picture) {
+    const auto& [bottom, all, unit] = picture;
     const double width = static_cast<double>(frame.total) * kWidth / all;
     if (width < kNarrowest) return;
     const double y = bottom - static_cast<double>(depth + 1) * kBarHeight;
@@ -90,7 +98,7 @@ void draw(std::string& out, const CallTree::Frame& frame, double x, size_t depth
     out += "<g class=\"bar\" data-name=\"" + name + "\"";
     append(out, " data-x=\"%.4f\" data-w=\"%.4f\" data-d=\"%zu\"><title>", x, width, depth);
     out += name + (frame.object.empty() || frame.object == frame.name ? "" : " (" + escape(frame.object) + ")");
-    append(out, ": %lu instructions, %.2f%%, %lu of them its own</title>", frame.total,
+    append(out, ": %lu %s, %.2f%%, %lu of them its own</title>", frame.total, unit.c_str(),
            100.0 * static_cast<double>(frame.total) / all, frame.own);
     append(out, "<rect x=\"%.2f\" y=\"%.0f\" width=\"%.2f\" height=\"%.0f\" rx=\"1\" fill=\"%s\"/>", x, y, width,
            kBarHeight - 1, colour(frame).c_str());
@@ -99,14 +107,14 @@ void draw(std::string& out, const CallTree::Frame& frame, double x, size_t depth
     if (letters >= 3) out += escape(frame.name.substr(0, static_cast<size_t>(letters)));
     out += "</text></g>\n";
     for (const auto& [key, callee] : frame.callees) {
-        draw(out, callee, x, depth + 1, bottom, all);
+        draw(out, callee, x, depth + 1, picture);
         x += static_cast<double>(callee.total) * kWidth / all;
     }
 }
 
 }  // namespace
 
-std::string flame_graph(const CallTree& tree, const std::string& title) {
+std::string flame_graph(const CallTree& tree, const std::string& title, const std::string& unit) {
     const double all = static_cast<double>(std::max<uint64_t>(tree.root.total, 1));
     const double height = kTop + static_cast<double>(depth_of(tree.root, all)) * kBarHeight + 10;
     std::string out;
@@ -115,7 +123,7 @@ std::string flame_graph(const CallTree& tree, const std::string& title) {
            "font-size=\"11\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
            kWidth, height);
     out += "<text x=\"6\" y=\"22\" font-size=\"14\">" + escape(title) + "</text>\n";
-    draw(out, tree.root, 0, 0, height - 5, all);
+    draw(out, tree.root, 0, 0, {.bottom = height - 5, .all = all, .unit = unit});
     out += kScript;
     out += "</svg>\n";
     return out;

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "elf/elf_file.h"
@@ -24,8 +25,17 @@ CodePlaces::CodePlaces(const Tree& root, std::string_view kernel, const Trace& t
     root.walk([&](const std::string& path, const std::shared_ptr<Node>& node) {
         if (node->type == NodeType::Regular && node->size() > sizeof(Elf64_Ehdr)) add_file(path, node->content());
     });
+    std::vector<std::vector<FilePage>> candidates;
+    std::vector<size_t> pages_that_ran(files_.size());
+    for (const std::string& page : trace.pages)
+        for (const FilePage& place : candidates.emplace_back(find_pages(page))) ++pages_that_ran[place.file];
     std::vector<std::optional<FilePage>> places;
-    for (const std::string& page : trace.pages) places.push_back(find_page(page));
+    for (const std::vector<FilePage>& pages : candidates) {
+        auto best = std::max_element(pages.begin(), pages.end(), [&](const FilePage& a, const FilePage& b) {
+            return pages_that_ran[a.file] < pages_that_ran[b.file];
+        });
+        places.push_back(best == pages.end() ? std::nullopt : std::optional(*best));
+    }
 
     const SymbolTable kernel_symbols(kernel);
     for (const Trace::Block& block : trace.blocks) {
@@ -72,22 +82,30 @@ std::string CodePlaces::page_of(const FilePage& page) const {
     return bytes;
 }
 
-std::optional<CodePlaces::FilePage> CodePlaces::find_page(const std::string& bytes) const {
+std::vector<CodePlaces::FilePage> CodePlaces::find_pages(const std::string& bytes) const {
+    std::vector<FilePage> found;
+    // Nearly empty pages are like each other, whatever they belong to.
+    if (static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\0')) > kPageSize - kMostPatchedBytes) return found;
     auto [first, last] = pages_by_hash_.equal_range(hash_of(bytes));
     for (; first != last; ++first)
-        if (page_of(file_pages_[first->second]) == bytes) return file_pages_[first->second];
-    return find_similar(bytes);
+        if (page_of(file_pages_[first->second]) == bytes) found.push_back(file_pages_[first->second]);
+    return found.empty() ? find_similar(bytes) : found;
 }
 
-std::optional<CodePlaces::FilePage> CodePlaces::find_similar(const std::string& bytes) const {
+std::vector<CodePlaces::FilePage> CodePlaces::find_similar(const std::string& bytes) const {
+    std::vector<FilePage> found;
+    size_t fewest = kMostPatchedBytes;
     for (const FilePage& page : file_pages_) {
         const std::string& content = files_[page.file].content;
         size_t different = 0;
-        for (size_t i = 0; i < kPageSize && different <= kMostPatchedBytes; ++i)
+        for (size_t i = 0; i < kPageSize && different <= fewest; ++i)
             different += bytes[i] != (page.offset + i < content.size() ? content[page.offset + i] : '\0');
-        if (different <= kMostPatchedBytes) return page;
+        if (different > fewest) continue;
+        if (different < fewest) found.clear();
+        fewest = different;
+        found.push_back(page);
     }
-    return std::nullopt;
+    return found;
 }
 
 uint32_t CodePlaces::number_of(Function function) {

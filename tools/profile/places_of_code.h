@@ -21,7 +21,8 @@ struct Function {
 };
 
 /// The address space that a block ran in is not known, and need not be: code pages are copies of file pages, so
-/// the page's bytes tell the file and the place in it. Pages that differ in a few bytes (patched code) count too.
+/// the page's bytes tell the file and the place in it. Pages that differ in a few bytes (patched code) count too. Of
+/// several files with the same page it is the one with the most pages that ran.
 class CodePlaces {
   public:
     /// `root` is the tree that the guest ran from, `kernel` the kernel's ELF file.
@@ -46,8 +47,8 @@ class CodePlaces {
 
     void add_file(const std::string& path, std::string content);
     std::string page_of(const FilePage& page) const;
-    std::optional<FilePage> find_page(const std::string& bytes) const;
-    std::optional<FilePage> find_similar(const std::string& bytes) const;
+    std::vector<FilePage> find_pages(const std::string& bytes) const;
+    std::vector<FilePage> find_similar(const std::string& bytes) const;
     uint32_t number_of(Function function);
 
     std::vector<File> files_;

@@ -54,14 +54,14 @@ TEST(Profile, CountsInstructionsUnderTheirCallers) {
     EXPECT_EQ(caller.callees.at("[kernel]").own, 5u * 3);
     const CallTree::Frame& program = tree.root.callees.at("a program");
     EXPECT_EQ(program.total, 7u * 2 + 1 * 3);
-    EXPECT_NE(function_table(tree).find("instructions since: 17"), std::string::npos);
+    EXPECT_NE(function_table(tree, "instructions").find("instructions since: 17"), std::string::npos);
 }
 
 TEST(Profile, ThePictureEscapesNames) {
     CallTree tree;
     tree.root.total = 100;
     tree.root.callees.emplace("a<b>&", CallTree::Frame{.name = "a<b>&", .object = "kernel", .own = 100, .total = 100});
-    const std::string svg = flame_graph(tree, "x < y");
+    const std::string svg = flame_graph(tree, "x < y", "instructions");
     EXPECT_NE(svg.find("a&lt;b&gt;&amp;"), std::string::npos);
     EXPECT_EQ(svg.find("a<b>"), std::string::npos);
     EXPECT_NE(svg.find("100 instructions, 100.00%, 100 of them its own"), std::string::npos);
