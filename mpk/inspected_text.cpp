@@ -21,10 +21,14 @@ struct ByFile {
     bool operator()(const mm::Mappable* a, const InspectedText& b) const { return a < b.key(); }
     bool operator()(const InspectedText& a, const mm::Mappable* b) const { return a.key() < b; }
 };
-// The newest text of each file; holds no references.
+// The newest text of each file; holds no references, but for those of a few programs of the boot image: they take next
+// to no memory, and the next exec need not make them again.
 struct Registry {
+    static constexpr unsigned kKept = 16;
     core::Spinlock lock{core::Rank::kInode};
     core::Tree<InspectedText, &InspectedText::registry_hook, ByFile> texts;
+    core::Ref<InspectedText> kept[kKept];
+    unsigned next_kept = 0;
 };
 Registry registry;
 uint64_t boot_image_device = 0;
@@ -122,9 +126,15 @@ Result<core::Ref<InspectedText>> InspectedText::of(const core::Ref<mm::Mappable>
         reason.set("{}: {}", file->map_name(), no_code ? "no ELF file for this processor" : text->map_.reason);
         return fail(Errno::kAcces);
     }
+    TRY(text->mark_sites());
+    core::Ref<InspectedText> dropped;  // after the lock
     core::SpinGuard guard(registry.lock);
     if (auto it = registry.texts.find(file.get(), ByFile()); it != registry.texts.end()) it->registry_hook.unlink();
     registry.texts.insert(*text);
+    if (in_table) {
+        dropped = std::exchange(registry.kept[registry.next_kept], text);
+        registry.next_kept = (registry.next_kept + 1) % Registry::kKept;
+    }
     guard.unlock();
     return text;
 }
@@ -177,6 +187,18 @@ Result<void> InspectedText::inspect_now(mm::Reason& reason) {
         TRY(runs_.reserve(runs_.size() + 1));
         for (uint64_t index = run.first_index; index < end; index++) (void)run.frames.push_back(snapshot.share(index));
         (void)runs_.push_back(std::move(run));
+    }
+    return {};
+}
+
+Result<void> InspectedText::mark_sites() {
+    for (Run& run : runs_) {
+        TRY(run.site_bits.resize((run.frames.size() + 63) / 64));
+        for (uint64_t page = 0; page < run.frames.size(); page++) {
+            uint64_t start = (run.first_index + page) << core::kPageShift;
+            bool has_site = !map_.overlapping(start, core::kPageSize).empty();
+            run.site_bits[page / 64] |= uint64_t{has_site} << (page % 64);
+        }
     }
     return {};
 }
@@ -241,10 +263,13 @@ size_t InspectedText::original_bytes(uint64_t offset, std::span<std::byte> to) c
 }
 
 Result<Pfn> InspectedText::frame_in_place(uint64_t index) {
-    Pfn frame = original_frame(index);
-    if (frame == Pfn()) return fail(Errno::kIo);
-    if (!map_.overlapping(index << core::kPageShift, core::kPageSize).empty()) return fail(Errno::kNoData);
-    return frame;
+    for (const Run& run : runs_) {
+        uint64_t page = index - run.first_index;
+        if (index < run.first_index || page >= run.frames.size()) continue;
+        if (run.has_site(page)) return fail(Errno::kNoData);
+        return run.frames[page];
+    }
+    return fail(Errno::kIo);
 }
 
 Result<void> InspectedText::fill(uint64_t index, Pfn frame) {

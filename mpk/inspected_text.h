@@ -7,7 +7,8 @@
 // name, mapping or descriptor shows up in them. Looking a text up again compares the file with what the text shows:
 // another content is another text.
 //
-// It goes with its last mapping. Lock: the registry of texts (Rank::kInode).
+// It goes with its last mapping; those of the boot image that were used last stay for the next exec. Lock: the registry
+// of texts (Rank::kInode).
 #pragma once
 
 #include <optional>
@@ -54,6 +55,9 @@ class InspectedText final : public mm::Mappable, mm::PageSource {
     struct Run {
         uint64_t first_index = 0;
         core::Vector<core::Pfn> frames;
+        // Bit n: page n holds a site. Faults ask for many pages at once.
+        core::Vector<uint64_t> site_bits;
+        bool has_site(uint64_t page) const { return site_bits[page / 64] >> (page % 64) & 1; }
     };
     Result<core::Pfn> frame_in_place(uint64_t index) override;
     Result<void> fill(uint64_t index, core::Pfn frame) override;
@@ -61,6 +65,7 @@ class InspectedText final : public mm::Mappable, mm::PageSource {
 
     Result<void> take_from_table(const inspect::CodeMap& map, bool& in_place);
     Result<void> inspect_now(mm::Reason& reason);
+    Result<void> mark_sites();
     bool still_shows_file() const;
     core::Pfn original_frame(uint64_t index) const;  // Pfn(0): not inspected
 
