@@ -1,5 +1,5 @@
 # Sourced by run and guard: the guests that the bench boots, one column of figures each. Needs BUILD, CACHE, MEMORY,
-# LIMIT, ISOUNIK, results, rows, accel, again, here, and tests/guest/linux/guest.sh. A file of figures has lines
+# LIMIT, ISOUNIK, results, rows, accel, here, and tests/guest/linux/guest.sh. A file of figures has lines
 # "row value"; lines that begin with # say what it was measured with.
 
 # What makes Linux look its best (docs/benchmarks.md).

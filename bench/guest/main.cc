@@ -1,4 +1,5 @@
-// isobench [ROW...]: runs all rows, or those whose names begin with one of the arguments.
+// isobench [ROW...]: runs all rows, or those whose names begin with one of the arguments; an argument that ends with $
+// is a whole name.
 #include <errno.h>
 #include <sys/personality.h>
 #include <sys/utsname.h>
@@ -41,7 +42,11 @@ void fail(const char* what) {
 
 }  // namespace isobench
 
-static bool begins(const char* name, const char* with) { return strncmp(name, with, strlen(with)) == 0; }
+static bool begins(const char* name, const char* with) {
+    const size_t length = strlen(with);
+    if (length && with[length - 1] == '$') return strlen(name) == length - 1 && strncmp(name, with, length - 1) == 0;
+    return strncmp(name, with, length) == 0;
+}
 
 static bool wanted(const Row& row, int argc, char** argv) {
     if (argc == 1) return true;
