@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "cli/places.h"
 #include "cli/run_options.h"
@@ -20,6 +22,11 @@ inline constexpr int kGdbPort = 1234;
 /// Boots like `run --gdb` with all output in files, and gdb with the kernel's symbols in front of it.
 /// `gdb_arguments` are passed on (for example -batch -ex bt).
 int gdb_command(RunOptions options, const std::vector<std::string>& gdb_arguments, const Places& places);
+
+enum class OutputForm { Text, Json };
+
+/// Says of each ELF file of a recipe, a directory tree, or of one file, which model its code gets and why. On stdout.
+int inspect_command(const std::string& what, OutputForm form, const Places& places);
 
 /// Lists the recipes on stdout.
 int recipes_command(const Places& places);

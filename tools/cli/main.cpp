@@ -62,6 +62,14 @@ int dispatch(int argc, char** argv) {
     add_root_options(*image, options);
     image->add_option("-o,--output", output, "Copy the image there. Example: -o root.erofs")->type_name("FILE");
 
+    std::string inspected;
+    bool as_json = false;
+    CLI::App* inspect = app.add_subcommand("inspect", "Say which code can run isolated, and why");
+    inspect->add_option("PATH|RECIPE", inspected,
+                        "A program, a library, a directory tree or a recipe. Example: isounik inspect nginx")
+        ->required();
+    inspect->add_flag("--json", as_json, "For programs. Example: isounik inspect --json /bin/bash");
+
     CLI::App* recipes = app.add_subcommand("recipes", "List the recipes");
 
     std::vector<std::string> gdb_arguments;
@@ -88,6 +96,7 @@ int dispatch(int argc, char** argv) {
     if (*run) return run_command(options, places);
     if (*gdb) return gdb_command(options, gdb_arguments, places);
     if (*test) return run_tests(test_options, places);
+    if (*inspect) return inspect_command(inspected, as_json ? OutputForm::Json : OutputForm::Text, places);
     if (*recipes) return recipes_command(places);
     return image_command(options, output, places);
 }

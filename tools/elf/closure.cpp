@@ -49,18 +49,23 @@ std::string find_library(const Tree& tree, const std::string& name, const std::v
 }
 
 std::vector<MissingLibrary> find_missing_libraries(const Tree& tree, const std::vector<std::string>& paths) {
-    std::vector<MissingLibrary> missing;
+    return library_closure(tree, paths).missing;
+}
+
+LibraryClosure library_closure(const Tree& tree, const std::vector<std::string>& paths) {
+    LibraryClosure closure;
     std::set<std::string> reported;
     std::set<const Node*> seen;
     std::deque<std::string> todo(paths.begin(), paths.end());
     auto report = [&](const std::string& name, const std::string& needed_by, MissingKind kind) {
-        if (reported.insert(name).second) missing.push_back({name, needed_by, kind});
+        if (reported.insert(name).second) closure.missing.push_back({name, needed_by, kind});
     };
     while (!todo.empty()) {
         std::string path = tree.canonical(todo.front());
         todo.pop_front();
         std::shared_ptr<Node> node = tree.find(path);
         if (path.empty() || !node || node->type != NodeType::Regular || !seen.insert(node.get()).second) continue;
+        closure.files.push_back(path);
         const std::string content = node->content();
         if (std::string interpreter = script_interpreter(content); !interpreter.empty()) {
             if (is_regular(tree, interpreter)) {
@@ -89,7 +94,7 @@ std::vector<MissingLibrary> find_missing_libraries(const Tree& tree, const std::
             }
         }
     }
-    return missing;
+    return closure;
 }
 
 }  // namespace tool

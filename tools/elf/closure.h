@@ -16,6 +16,14 @@ struct MissingLibrary {
     MissingKind kind = MissingKind::Library;
 };
 
+struct LibraryClosure {
+    std::vector<std::string> files;  // the paths themselves, their loaders and libraries: canonical, each once
+    std::vector<MissingLibrary> missing;
+};
+
+/// Everything that `paths` and the libraries they lead to ask for, found and missing. See find_missing_libraries().
+LibraryClosure library_closure(const Tree& tree, const std::vector<std::string>& paths);
+
 /// Everything that `paths` and the libraries they lead to ask for and that the tree does not hold, each name once,
 /// in the order of discovery. Paths that are not dynamic ELF files ask for nothing. If a path is a script (`#!`),
 /// its interpreter counts as part of `paths`.
