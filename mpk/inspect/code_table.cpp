@@ -38,8 +38,8 @@ std::optional<CodeTable> CodeTable::open(std::span<const std::byte> bytes, const
     const uint64_t ranges_at = uint64_t{footer.entries} * sizeof(TableEntry);
     const uint64_t sites_at = ranges_at + uint64_t{footer.ranges} * sizeof(PageRange);
     const uint64_t text_at = sites_at + uint64_t{footer.sites} * sizeof(Site);
-    const uint64_t footer_at = text_at + (uint64_t{footer.text_bytes} + 7) / 8 * 8;
-    if (footer.table_bytes != bytes.size() || footer_at + sizeof footer != bytes.size())
+    const uint64_t footer_at = text_at + footer.text_bytes;
+    if (footer.table_bytes != bytes.size() || footer_at + sizeof footer != bytes.size() || footer.text_bytes % 8)
         return refuse("of the wrong size");
     if (table_checksum({reinterpret_cast<const uint64_t*>(bytes.data()), footer_at / 8}) != footer.checksum)
         return refuse("damaged (checksum)");

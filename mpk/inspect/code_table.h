@@ -5,7 +5,7 @@
 //     TableEntry[entries]   ascending by inode number
 //     PageRange[ranges]     of all files
 //     Site[sites]           of all files
-//     text[text_bytes]      the reasons, padded with zeros to a multiple of 8
+//     text[text_bytes]      the reasons, padded with zeros; a multiple of 8
 //     TableFooter           ends with the image
 //
 // The table is as trusted as the kernel: who can change the boot image can change the programs' isolation. It is
@@ -43,7 +43,7 @@ static_assert(sizeof(TableFooter) == 48);
 
 inline constexpr uint64_t kTableMagic = 0x3150'414d'4544'4f43;  // "CODEMAP1" as bytes
 // Raised when the format or the rules of inspection change: a table of another version is not used.
-inline constexpr uint64_t kTableVersion = 1;
+inline constexpr uint64_t kTableVersion = 2;
 
 // Over whole 8-byte words.
 uint64_t table_checksum(std::span<const uint64_t> words);

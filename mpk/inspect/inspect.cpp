@@ -77,6 +77,9 @@ Result<void> Inspector::run() {
     for (const Segment& segment : image_.executable()) result_.executable_bytes_ += segment.size;
     for (const Region& region : code_.regions()) TRY(result_.pages_.push_back(region.pages));
     TRY(find_code());
+    // What is not proven to be code is neither decoded nor patched: a file that is mostly that was not inspected.
+    if (result_.proven_bytes_ * 2 < result_.executable_bytes_)
+        return refusal_("less than half of its executable bytes can be proven to be code");
     TRY(find_sequences());
     TRY(close_over_overlaps());
     return check_patched();

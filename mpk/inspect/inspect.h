@@ -5,6 +5,9 @@
 //   from boundary to boundary; intended instructions of ring 0 become sites there.
 // - Forbidden sequences (sequences.h) are looked for at every byte of every executable page. One that proven code takes
 //   part in becomes a site of kind kRelocate, unless it is an intended instruction already; others are counted.
+// - A file is not isolatable if such a site cannot be carried out elsewhere (safe_form.h), if less than half of its
+//   executable bytes are proven to be code, if its unwind information or headers are broken, or if it asks for what
+//   isolated programs never get: a segment that is writable and executable, relocations in code, an executable stack.
 //
 // Knows nothing of files or mappings: the same sources serve the kernel, the tool and the host tests.
 #pragma once

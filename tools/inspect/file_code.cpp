@@ -85,6 +85,7 @@ std::string code_table(std::vector<TableFile> files) {
         sites.insert(sites.end(), file.code.sites.begin(), file.code.sites.end());
         text += file.code.reason;
     }
+    text.resize((text.size() + kWord - 1) / kWord * kWord);
     inspect::TableFooter footer;
     footer.entries = static_cast<uint32_t>(entries.size());
     footer.ranges = static_cast<uint32_t>(ranges.size());
@@ -95,9 +96,8 @@ std::string code_table(std::vector<TableFile> files) {
     append(table, ranges);
     append(table, sites);
     table += text;
-    table.resize((table.size() + kWord - 1) / kWord * kWord);
     std::vector<uint64_t> words(table.size() / kWord);
-    std::memcpy(words.data(), table.data(), table.size());
+    if (!words.empty()) std::memcpy(words.data(), table.data(), table.size());
     footer.checksum = inspect::table_checksum(words);
     footer.table_bytes = table.size() + sizeof footer;
     footer.version = inspect::kTableVersion;

@@ -115,7 +115,7 @@ TEST(Inspect, SequenceAcrossPages) {
 
 TEST(Inspect, TablesBetweenFunctionsStay) {
     ElfBuilder elf;
-    elf.function({kRet});
+    elf.function({kNop, kNop, kNop, kNop, kNop, kNop, kNop, kNop, kRet});
     uint64_t table = elf.bytes({0xf4, 0xee, 0x0f, 0x30, 0xfa, 0x0f, 0x01, 0xef, 0x00});
     elf.function({kRet});
     Inspection i = isolatable(elf.build());
@@ -189,6 +189,15 @@ TEST(Inspect, SegmentsThatAreNeverIsolated) {
     relocated.function({kRet});
     relocated.dynamic = {{DT_TEXTREL, 0}};
     EXPECT_THAT(refused(relocated.build()), HasSubstr("DT_TEXTREL"));
+}
+
+TEST(Inspect, MostOfItMustBeProven) {
+    ElfBuilder elf;
+    elf.entry = elf.function({kNop, kRet});
+    elf.bytes({kNop, kNop, kRet});
+    EXPECT_THAT(refused(elf.build()), HasSubstr("less than half"));
+    elf.with_eh_frame = false;  // the entry is enough to find what it reaches, and that is not enough
+    EXPECT_THAT(refused(elf.build()), HasSubstr("less than half"));
 }
 
 TEST(Inspect, BrokenUnwindInformationIsRefused) {
