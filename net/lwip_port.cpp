@@ -23,6 +23,7 @@ std::atomic<size_t> limit{16u << 20};
 }  // namespace
 
 size_t stack_memory_used() { return used.load(std::memory_order_relaxed); }
+bool stack_memory_scarce() { return stack_memory_used() > limit.load(std::memory_order_relaxed) / 4 * 3; }
 void set_stack_memory_limit(size_t bytes) { limit.store(bytes, std::memory_order_relaxed); }
 
 }  // namespace net

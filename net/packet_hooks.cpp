@@ -11,6 +11,10 @@ namespace {
 
 // The packet's first `size` bytes from `offset`, wherever its pieces lie.
 bool read_packet(const pbuf* p, size_t offset, void* destination, size_t size) {
+    if (offset + size <= p->len) [[likely]] {
+        std::memcpy(destination, static_cast<const std::byte*>(p->payload) + offset, size);
+        return true;
+    }
     return offset <= 0xffff && pbuf_copy_partial(p, destination, static_cast<u16_t>(size), static_cast<u16_t>(offset)) == size;
 }
 
@@ -24,7 +28,8 @@ void port_unreachable(const ip_addr_t& local, const ip_addr_t& peer, const uint8
 // A SYN for a connection in TIME-WAIT with a higher sequence number than that one used: it is over.
 void make_way(const pbuf* p, size_t offset, const ip_addr_t& local, const ip_addr_t& remote) {
     uint8_t header[20];
-    if (!read_packet(p, offset, header, 20) || (header[13] & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN) return;
+    if (!read_packet(p, offset, header, 20)) return;
+    if ((header[13] & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN) [[likely]] return;
     uint16_t remote_port = big_endian(header), local_port = big_endian(header + 2);
     uint32_t sequence = static_cast<uint32_t>(big_endian(header + 4)) << 16 | big_endian(header + 6);
     for (tcp_pcb* pcb = tcp_tw_pcbs; pcb; pcb = pcb->next) {

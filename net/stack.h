@@ -23,6 +23,10 @@ Result<void> initialize(drivers::NetworkDevice* device, const Configuration& con
 // eth0 has an IPv4 address, or there is none to come.
 bool configured();
 
+// Off: bytes of new connections within this machine pass through the stack too, as those of others do, instead of going
+// from socket to socket. For tests of the stack; on at the start.
+void set_direct_connections(bool on);
+
 // Called once, when a program first listens on a TCP port ("ready" of docs/boot-protocol.md).
 void set_first_listen_hook(void (*hook)());
 // For inet sockets: a program listens on a TCP port. Caller must not hold the stack.

@@ -77,6 +77,7 @@ bool TcpSocket::accept_incoming(TcpSocket& listener, tcp_pcb* pcb) {
     child.local_ = {pcb->local_ip, pcb->local_port};  // not entered in the port table: the connection is
     child.peer_ = {pcb->remote_ip, pcb->remote_port};
     child.attach(pcb);
+    find_twin(child);
     made->release();
     listener.accept_count_++;
     if (listener.tcp_.defer_accept_s > 0) {

@@ -81,9 +81,11 @@ void TcpSocket::apply_options() {
 }
 
 void TcpSocket::common_option_changed(int name) {
-    if (name != kSoKeepAlive) return;
+    if (name != kSoKeepAlive && name != kSoSndBuf && name != kSoRcvBuf) return;
     StackLock lock;
-    apply_options();
+    if (name == kSoKeepAlive) apply_options();
+    if (name == kSoSndBuf) tell_space();
+    if (name == kSoRcvBuf && twin_) twin_->tell_space();
 }
 
 void TcpSocket::ip_options_changed() { apply_options(); }

@@ -25,12 +25,13 @@ TcpSocket::~TcpSocket() {
         if (tcp_pcb* pcb = pcb_) {
             // Linger with time 0: reset. Otherwise the rest is sent in the background; unread data makes it a reset,
             // as in Linux (RFC 2525, 2.17).
-            bool reset = options_.linger && options_.linger_seconds == 0;
+            bool reset = (options_.linger && options_.linger_seconds == 0) || (direct_ && !received_.empty());
+            release_held();
             detach();
             if (reset) tcp_abort(pcb);
             else if (tcp_close(pcb) != ERR_OK) tcp_abort(pcb);
         }
-        drop_received();
+        received_.clear();
         unclaim_port(*this);
     }
     release(orphans);
@@ -46,10 +47,12 @@ void TcpSocket::attach(tcp_pcb* pcb) {
 }
 
 void TcpSocket::detach() {
+    leave_twin();
     tcp_arg(pcb_, nullptr);
     tcp_recv(pcb_, nullptr);  // lwIP then takes and acknowledges what comes
     tcp_sent(pcb_, nullptr);
     tcp_err(pcb_, nullptr);
+    tcp_poll(pcb_, nullptr, 0);
     pcb_ = nullptr;
 }
 
@@ -57,6 +60,7 @@ void TcpSocket::detach() {
 void TcpSocket::on_error(void* self, err_t error) {
     auto& socket = *static_cast<TcpSocket*>(self);
     socket.pcb_ = nullptr;
+    socket.leave_twin();
     bool was_connecting = socket.state_ == State::kConnecting;
     if (error == ERR_RST) {
         // A reset after the peer's FIN is EPIPE in Linux (tcp_reset()).
@@ -86,7 +90,7 @@ err_t TcpSocket::on_connected(void* self, tcp_pcb*, err_t) {
     return ERR_OK;
 }
 
-err_t TcpSocket::on_received(void* self, tcp_pcb* pcb, pbuf* data, err_t) {
+err_t TcpSocket::on_received(void* self, tcp_pcb*, pbuf* data, err_t) {
     auto& socket = *static_cast<TcpSocket*>(self);
     if (!data) {  // FIN
         socket.peer_finished_ = true;
@@ -101,15 +105,8 @@ err_t TcpSocket::on_received(void* self, tcp_pcb* pcb, pbuf* data, err_t) {
         socket.changed_.wake_all(events);
         return ERR_OK;
     }
-    if (socket.received_last_) socket.received_last_->next = data;
-    else socket.received_first_ = data;
-    socket.received_bytes_ += data->tot_len;
-    pbuf* last = data;
-    while (last->next) last = last->next;
-    socket.received_last_ = last;
-    if (socket.deferred_by_) socket.deferred_by_->enqueue_accepted(socket);
-    socket.changed_.wake_all(fs::kPollIn | fs::kPollRdNorm);
-    (void)pcb;
+    socket.received_.append(data);
+    socket.tell_received();
     return ERR_OK;
 }
 
@@ -185,6 +182,7 @@ Result<void> TcpSocket::start_connect(const Endpoint& peer) {
     local_.address = pcb_->local_ip;
     peer_ = target;
     state_ = State::kConnecting;
+    direct_ = false;
     error_ = Errno{};
     peer_finished_ = read_shut_ = write_shut_ = false;
     return {};
@@ -222,7 +220,7 @@ Result<void> TcpSocket::disconnect() {
             detach();
             tcp_abort(pcb);
         }
-        drop_received();
+        received_.clear();
         state_ = State::kIdle;
         error_ = Errno{};
         peer_finished_ = read_shut_ = write_shut_ = connect_unreported_ = false;
@@ -265,6 +263,8 @@ Result<void> TcpSocket::shutdown(int how) {
                     state_ = State::kClosed;
                     error_ = Errno::kConnReset;
                 } else {
+                    release_held();
+                    if (twin_ && !twin_->received_.empty()) twin_->tell_received();
                     // SHUT_RD is ours alone: lwIP would answer further data with a reset, Linux takes it.
                     if (tcp_shutdown(pcb_, 0, 1) != ERR_OK) result = fail(Errno::kNoBufs);
                     write_shut_ = true;
@@ -297,7 +297,7 @@ uint32_t TcpSocket::poll(fs::PollRegistrar* registrar) {
     if (no_more_input) events |= fs::kPollIn | fs::kPollRdNorm | fs::kPollRdHup;
     if (state_ != State::kConnecting) {
         size_t enough = static_cast<size_t>(options_.receive_low_water);
-        if (received_bytes_ && received_bytes_ >= enough) events |= fs::kPollIn | fs::kPollRdNorm;
+        if (!received_.empty() && received_.size() >= enough) events |= fs::kPollIn | fs::kPollRdNorm;
         if (no_more_output || over || writable_now()) events |= fs::kPollOut | fs::kPollWrNorm;
         else wants_space_ = true;
     }

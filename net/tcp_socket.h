@@ -3,8 +3,11 @@
 // Life of the lwIP connection (`pcb_`): made by connect() or by an incoming connection, owned by lwIP. We forget it
 // (detach) when lwIP tells that it is gone, when both directions have ended, or when the socket is destroyed, which
 // closes it gracefully in the background. All state is guarded by the stack.
+//
+// If the other end is a socket of this machine (`twin_`), bytes go past lwIP: tcp_direct.cpp.
 #pragma once
 
+#include "net/byte_queue.h"
 #include "net/inet_socket.h"
 #include "sched/wait_queue.h"
 
@@ -66,6 +69,7 @@ class TcpSocket final : public InetSocket {
     static err_t on_received(void* self, tcp_pcb* pcb, pbuf* data, err_t error);
     static err_t on_sent(void* self, tcp_pcb* pcb, u16_t length);
     static void on_error(void* self, err_t error);
+    static err_t on_idle(void* self, tcp_pcb* pcb);
 
     Result<void> start_connect(const Endpoint& peer);
     Result<void> finish_connect(StackLock& lock);
@@ -76,12 +80,24 @@ class TcpSocket final : public InetSocket {
     void push_out();
     bool writable_now() const;
     size_t send_room() const;
-    size_t copy_received(fs::Destination& data, size_t wanted, bool keep, Result<void>& status);
     void consume(size_t size);
-    void drop_received();
+    void tell_received();
+    void tell_space();
+    size_t queued_bytes() const;
     void stop_listening(AcceptQueue& orphans);
     static void release(AcceptQueue& orphans);
     void enqueue_accepted(TcpSocket& child);
+
+    // Connections within this machine. `twin_` is set where the last four are used.
+    enum class Hold : bool { kNo, kYes };  // TCP_CORK, MSG_MORE
+    static void find_twin(TcpSocket& child);
+    void leave_twin();
+    size_t receive_window() const;
+    size_t direct_unsent() const;
+    // Copies up to `size` bytes to the peer's queue, or holds them; finish_direct() then tells the peer, once.
+    Result<size_t> send_direct(fs::Source& source, size_t size, Hold hold);
+    void finish_direct(Hold hold);
+    void release_held();
 
     State state_ = State::kIdle;
     tcp_pcb* pcb_ = nullptr;
@@ -93,10 +109,10 @@ class TcpSocket final : public InetSocket {
     bool wants_space_ = false;    // somebody found no room: tell when there is
     TcpOptions tcp_;
 
-    // Received and not yet read: pbufs linked by `next`, the first read up to `first_offset_`.
-    pbuf* received_first_ = nullptr;
-    pbuf* received_last_ = nullptr;
-    size_t first_offset_ = 0, received_bytes_ = 0;
+    ByteQueue received_;  // and not yet read
+    TcpSocket* twin_ = nullptr;  // the other end, if it is on this machine and both are attached to their pcb_
+    bool direct_ = false;        // what is in received_ did not come by lwIP
+    ByteQueue held_;             // sent, but held back from the twin
 
     // Listening: connections ready for accept(), and (TCP_DEFER_ACCEPT) those that still owe data. Each holds one
     // reference of its socket.

@@ -16,19 +16,29 @@ alignas(64) std::byte bounce[kBounceSize];
 
 }  // namespace
 
+// What was sent and has not reached the peer's socket.
+size_t TcpSocket::queued_bytes() const { return twin_ ? direct_unsent() : TCP_SND_BUF - pcb_->snd_buf; }
+
 // How many bytes may be queued now. SO_SNDBUF bounds it below lwIP's own limit.
 size_t TcpSocket::send_room() const {
-    if (!pcb_ || tcp_sndqueuelen(pcb_) >= TCP_SND_QUEUELEN - 64) return 0;
-    size_t queued = TCP_SND_BUF - pcb_->snd_buf;
-    size_t limit = static_cast<size_t>(options_.send_buffer) < TCP_SND_BUF ? options_.send_buffer : TCP_SND_BUF;
+    if (!pcb_) return 0;
+    size_t limit = std::min<size_t>(static_cast<size_t>(options_.send_buffer), TCP_SND_BUF);
+    size_t queued;
+    if (twin_) {
+        limit += twin_->receive_window();
+        queued = twin_->received_.size() + held_.size();
+    } else {
+        if (tcp_sndqueuelen(pcb_) >= TCP_SND_QUEUELEN - 64) return 0;
+        queued = queued_bytes();
+    }
     return queued < limit ? limit - queued : 0;
 }
 
 // Linux wakes writers when a third of the buffer is free (sk_stream_is_writeable()).
 bool TcpSocket::writable_now() const {
-    if (!pcb_ || tcp_sndqueuelen(pcb_) >= TCP_SND_QUEUELEN / 2) return false;
-    size_t queued = TCP_SND_BUF - pcb_->snd_buf;
-    return send_room() >= queued / 2 && send_room() > 0;
+    if (!pcb_ || (!twin_ && tcp_sndqueuelen(pcb_) >= TCP_SND_QUEUELEN / 2)) return false;
+    size_t room = send_room();
+    return room > 0 && room >= queued_bytes() / 2;
 }
 
 Result<size_t> TcpSocket::send(SendRequest& request) {
@@ -53,6 +63,7 @@ Result<size_t> TcpSocket::send(SendRequest& request) {
     while (state_ == State::kConnecting) {
         if (!wait()) return fail(failure);
     }
+    const Hold hold = tcp_.cork || (request.flags & kMsgMore) ? Hold::kYes : Hold::kNo;
     while (request.data.remaining() > 0) {
         if (error_ != Errno{}) {
             failure = std::exchange(error_, Errno{});
@@ -62,13 +73,27 @@ Result<size_t> TcpSocket::send(SendRequest& request) {
             failure = Errno::kPipe;
             break;
         }
-        size_t size = std::min({request.data.remaining(), send_room(), kBounceSize});
+        size_t size = std::min(request.data.remaining(), send_room());
+        if (twin_ && size > 0) {
+            auto put = send_direct(request.data, size, hold);
+            if (put) {
+                sent += *put;
+                continue;
+            }
+            // Without memory there is something to wait for as long as the peer has something to read.
+            if (put.error() != Errno::kNoBufs || (twin_->received_.empty() && held_.empty())) {
+                failure = put.error();
+                break;
+            }
+            size = 0;
+        }
         if (size == 0) {
             push_out();
             wants_space_ = true;
             if (!wait()) break;
             continue;
         }
+        size = std::min(size, kBounceSize);
         if (auto taken = request.data.take(bounce, size); !taken) {
             failure = taken.error();
             break;
@@ -90,52 +115,28 @@ Result<size_t> TcpSocket::send(SendRequest& request) {
         }
         sent += size;
     }
-    if (pcb_ && sent) {
-        // TCP_CORK and MSG_MORE hold back what does not fill a segment.
-        bool hold = tcp_.cork || (request.flags & kMsgMore);
-        size_t queued = TCP_SND_BUF - pcb_->snd_buf;
-        if (!hold || queued >= 2u * tcp_mss(pcb_)) push_out();
+    if (twin_ && sent) {
+        finish_direct(hold);
+    } else if (pcb_ && sent) {
+        // What does not fill a segment is held back.
+        if (hold == Hold::kNo || queued_bytes() >= 2u * tcp_mss(pcb_)) push_out();
     }
     if (sent || failure == Errno{}) return sent;
     return fail(failure);
 }
 
 void TcpSocket::push_out() {
-    if (pcb_) tcp_output(pcb_);
+    if (twin_) finish_direct(Hold::kNo);
+    else if (pcb_) tcp_output(pcb_);
 }
 
-size_t TcpSocket::copy_received(fs::Destination& data, size_t wanted, bool keep, Result<void>& status) {
-    size_t copied = 0, offset = first_offset_;
-    for (pbuf* p = received_first_; p && copied < wanted; p = p->next) {
-        size_t size = std::min<size_t>(p->len - offset, wanted - copied);
-        status = data.put(static_cast<std::byte*>(p->payload) + offset, size);
-        if (!status) break;
-        copied += size;
-        offset = 0;
-    }
-    if (!keep) consume(copied);
-    return copied;
-}
-
-// Drops `size` bytes from the head of the queue and opens the window by as much.
+// `size` bytes were read: the peer may send as many more.
 void TcpSocket::consume(size_t size) {
-    size_t left = size;
-    while (left > 0) {
-        pbuf* p = received_first_;
-        size_t here = p->len - first_offset_;
-        if (left < here) {
-            first_offset_ += left;
-            break;
-        }
-        left -= here;
-        first_offset_ = 0;
-        received_first_ = p->next;
-        if (!received_first_) received_last_ = nullptr;
-        p->next = nullptr;
-        p->tot_len = p->len;
-        pbuf_free(p);
+    received_.drop(size);
+    if (direct_) {
+        if (twin_) twin_->tell_space();
+        return;
     }
-    received_bytes_ -= size;
     while (pcb_ && size > 0) {
         auto step = static_cast<u16_t>(std::min<size_t>(size, 0xffff));
         tcp_recved(pcb_, step);
@@ -143,15 +144,10 @@ void TcpSocket::consume(size_t size) {
     }
 }
 
-void TcpSocket::drop_received() {
-    while (pbuf* p = received_first_) {
-        received_first_ = p->next;
-        p->next = nullptr;
-        p->tot_len = p->len;
-        pbuf_free(p);
-    }
-    received_last_ = nullptr;
-    first_offset_ = received_bytes_ = 0;
+// There is something to read.
+void TcpSocket::tell_received() {
+    if (deferred_by_) deferred_by_->enqueue_accepted(*this);
+    changed_.wake_all(fs::kPollIn | fs::kPollRdNorm);
 }
 
 Result<size_t> TcpSocket::receive(ReceiveRequest& request) {
@@ -168,16 +164,18 @@ Result<size_t> TcpSocket::receive(ReceiveRequest& request) {
     size_t received = 0;
     for (;;) {
         if (state_ == State::kListening) return fail(Errno::kNotConn);
-        if (received_bytes_ > 0 && !(peek && received_bytes_ < target && state_ == State::kConnected &&
+        if (received_.size() > 0 && !(peek && received_.size() < target && state_ == State::kConnected &&
                                      !peer_finished_ && may_wait(request.flags))) {
             if (request.flags & kMsgTrunc) {
                 // tcp(7): discards instead of copying.
-                size_t size = std::min(received_bytes_, wanted - received);
+                size_t size = std::min(received_.size(), wanted - received);
                 if (!peek) consume(size);
                 received += size;
             } else {
-                Result<void> status;
-                received += copy_received(request.data, wanted - received, peek, status);
+                size_t copied = 0;
+                auto status = received_.peek(request.data, wanted - received, copied);
+                if (!peek) consume(copied);
+                received += copied;
                 if (!status) return received ? Result<size_t>(received) : fail(status.error());
             }
             if (peek || received >= target) return received;
@@ -206,13 +204,13 @@ Result<size_t> TcpSocket::receive(ReceiveRequest& request) {
 Result<size_t> TcpSocket::readable_bytes() {
     StackLock lock;
     if (state_ == State::kListening) return fail(Errno::kInval);
-    return received_bytes_;
+    return received_.size();
 }
 
 Result<size_t> TcpSocket::unsent_bytes() {
     StackLock lock;
     if (state_ == State::kListening) return fail(Errno::kInval);
-    return pcb_ && state_ == State::kConnected ? TCP_SND_BUF - pcb_->snd_buf : 0;
+    return pcb_ && state_ == State::kConnected ? queued_bytes() : 0;
 }
 
 }  // namespace net

@@ -1,4 +1,4 @@
-// TCP over loopback.
+// TCP over loopback. Tests in "TcpPaths" run twice: with bytes that go from socket to socket, and through lwIP.
 #include <cerrno>
 
 #include "fixture.h"
@@ -17,9 +17,16 @@ void pass_time(int seconds) {
     for (int i = 0; i < seconds * 4; i++) test_support::advance_clock(250'000'000);
 }
 
+class TcpPaths : public testing::TestWithParam<bool> {
+  protected:
+    void SetUp() override { net::set_direct_connections(GetParam()); }
+    void TearDown() override { net::set_direct_connections(true); }
+};
+INSTANTIATE_TEST_SUITE_P(Direct, TcpPaths, testing::Bool());
+
 }  // namespace
 
-TEST(Tcp, ConnectsAndTransfersBothWays) {
+TEST_P(TcpPaths, ConnectsAndTransfersBothWays) {
     auto pair = connected_pair();
     EXPECT_EQ(send(*pair.client, "question"), 8);
     EXPECT_EQ(receive(*pair.server).data, "question");
@@ -31,7 +38,7 @@ TEST(Tcp, ConnectsAndTransfersBothWays) {
     EXPECT_EQ(port_of(*pair.client->local_address()), port_of(*pair.server->peer_address()));
 }
 
-TEST(Tcp, PeekAndTruncate) {
+TEST_P(TcpPaths, PeekAndTruncate) {
     auto pair = connected_pair();
     send(*pair.client, "abcdef");
     EXPECT_EQ(receive(*pair.server, 3, net::kMsgPeek).data, "abc");
@@ -83,7 +90,7 @@ TEST(Tcp, ErrorsOfUnconnectedSockets) {
     EXPECT_EQ(socket->poll(nullptr), fs::kPollHup | fs::kPollOut | fs::kPollWrNorm);
 }
 
-TEST(Tcp, EndOfFileAndHangUp) {
+TEST_P(TcpPaths, EndOfFileAndHangUp) {
     auto pair = connected_pair();
     EXPECT_EQ(code(pair.client->shutdown(net::kShutWrite)), 0);
     EXPECT_EQ(receive(*pair.server).result, 0);
@@ -102,7 +109,7 @@ TEST(Tcp, EndOfFileAndHangUp) {
     EXPECT_EQ(send(*pair.server, "x"), -EPIPE);
 }
 
-TEST(Tcp, DataBeforeEndOfFileIsReadAfterBothSidesClosed) {
+TEST_P(TcpPaths, DataBeforeEndOfFileIsReadAfterBothSidesClosed) {
     auto pair = connected_pair();
     send(*pair.client, "last words");
     pair.client.reset();
@@ -112,7 +119,7 @@ TEST(Tcp, DataBeforeEndOfFileIsReadAfterBothSidesClosed) {
     EXPECT_EQ(receive(*pair.server).result, 0);
 }
 
-TEST(Tcp, LingerZeroResets) {
+TEST_P(TcpPaths, LingerZeroResets) {
     auto pair = connected_pair();
     int linger[2] = {1, 0};
     EXPECT_EQ(code(pair.server->set_option(net::kSolSocket, net::kSoLinger, std::as_bytes(std::span(linger)))), 0);
@@ -122,14 +129,14 @@ TEST(Tcp, LingerZeroResets) {
     EXPECT_EQ(send(*pair.client, "x"), -EPIPE);
 }
 
-TEST(Tcp, UnreadDataResets) {
+TEST_P(TcpPaths, UnreadDataResets) {
     auto pair = connected_pair();
     send(*pair.client, "unread");
     pair.server.reset();
     EXPECT_EQ(receive(*pair.client).result, -ECONNRESET);
 }
 
-TEST(Tcp, FillsUpAndDrains) {
+TEST_P(TcpPaths, FillsUpAndDrains) {
     auto pair = connected_pair();
     std::string block(10000, 'x');
     size_t total = 0;
@@ -153,7 +160,7 @@ TEST(Tcp, FillsUpAndDrains) {
     EXPECT_TRUE(pair.client->poll(nullptr) & fs::kPollOut);
 }
 
-TEST(Tcp, BulkKeepsOrder) {
+TEST_P(TcpPaths, BulkKeepsOrder) {
     auto pair = connected_pair();
     uint32_t next_out = 0, next_in = 0;
     std::string pending;
@@ -170,7 +177,7 @@ TEST(Tcp, BulkKeepsOrder) {
     }
 }
 
-TEST(Tcp, BlockingReceiveWaits) {
+TEST_P(TcpPaths, BlockingReceiveWaits) {
     auto pair = connected_pair();
     pair.server->set_flags(fs::kORdWr);
     test_support::on_sleep([&] { send(*pair.client, "abc"); });
@@ -180,7 +187,7 @@ TEST(Tcp, BlockingReceiveWaits) {
     EXPECT_EQ(receive(*pair.server, 5, net::kMsgWaitAll).data, "defgh");
 }
 
-TEST(Tcp, TimeoutsAndSignals) {
+TEST_P(TcpPaths, TimeoutsAndSignals) {
     auto pair = connected_pair();
     pair.server->set_flags(fs::kORdWr);
     test_support::set_interrupted(true);
@@ -305,7 +312,7 @@ TEST(Tcp, DualStack) {
     EXPECT_TRUE(server->accept(0).has_value());
 }
 
-TEST(Tcp, DeferAcceptWaitsForData) {
+TEST_P(TcpPaths, DeferAcceptWaitsForData) {
     uint16_t port = 0;
     auto server = listener(&port);
     EXPECT_EQ(set_int(*server, net::kSolTcp, kDeferAccept, 5), 0);
@@ -322,7 +329,7 @@ TEST(Tcp, DeferAcceptWaitsForData) {
     EXPECT_EQ(receive(*silent).result, -ECONNRESET);
 }
 
-TEST(Tcp, CorkHoldsBack) {
+TEST_P(TcpPaths, CorkHoldsBack) {
     auto pair = connected_pair();
     EXPECT_EQ(set_int(*pair.client, net::kSolTcp, kCork, 1), 0);
     send(*pair.client, "head");
@@ -330,6 +337,75 @@ TEST(Tcp, CorkHoldsBack) {
     send(*pair.client, "body");
     EXPECT_EQ(set_int(*pair.client, net::kSolTcp, kCork, 0), 0);
     EXPECT_EQ(receive(*pair.server).data, "headbody");
+}
+
+TEST(Tcp, CorkedBytesGoOutInTheEnd) {
+    auto pair = connected_pair();
+    set_int(*pair.client, net::kSolTcp, kCork, 1);
+    send(*pair.client, "head");
+    EXPECT_EQ(receive(*pair.server).result, -EAGAIN);
+    pass_time(2);
+    EXPECT_EQ(receive(*pair.server).data, "head");
+    // Much is not held back, the end flushes, and so does one write that does not say MSG_MORE.
+    set_int(*pair.client, net::kSolTcp, kCork, 0);
+    send(*pair.client, std::string(40000, 'x'), net::kMsgMore);
+    EXPECT_EQ(receive(*pair.server, 65536).result, 40000);
+    send(*pair.client, "a", net::kMsgMore);
+    send(*pair.client, "b");
+    EXPECT_EQ(receive(*pair.server).data, "ab");
+    send(*pair.client, "c", net::kMsgMore);
+    pair.client.reset();
+    EXPECT_EQ(receive(*pair.server).data, "c");
+    EXPECT_EQ(receive(*pair.server).result, 0);
+}
+
+TEST(Tcp, BuffersBoundWhatIsUnderWay) {
+    auto pair = connected_pair();
+    EXPECT_EQ(set_int(*pair.client, net::kSolSocket, net::kSoSndBuf, 8192), 0);
+    EXPECT_EQ(set_int(*pair.server, net::kSolSocket, net::kSoRcvBuf, 8192), 0);
+    EXPECT_EQ(send(*pair.client, std::string(100000, 'x')), 32768);
+    EXPECT_EQ(send(*pair.client, "x"), -EAGAIN);
+    EXPECT_FALSE(pair.client->poll(nullptr) & fs::kPollOut);
+    EXPECT_EQ(receive(*pair.server, 8192).result, 8192);
+    EXPECT_TRUE(pair.client->poll(nullptr) & fs::kPollOut);
+}
+
+TEST(Tcp, ManySmallWritesShareMemory) {
+    auto pair = connected_pair();
+    size_t before = net::stack_memory_used();
+    for (int i = 0; i < 100000; i++) ASSERT_EQ(send(*pair.client, "x"), 1);
+    EXPECT_LT(net::stack_memory_used() - before, 120000u);
+    size_t read = 0;
+    while (read < 100000) read += static_cast<size_t>(receive(*pair.server, 333).result);
+    EXPECT_EQ(net::stack_memory_used(), before);
+}
+
+TEST(Tcp, BytesStillMoveWhenMemoryIsScarce) {
+    auto first = connected_pair(), second = connected_pair();
+    net::set_stack_memory_limit(net::stack_memory_used() + 100'000);
+    EXPECT_GT(send(*first.client, std::string(200'000, 'x')), 50'000);
+    EXPECT_EQ(send(*first.client, "x"), -EAGAIN);
+    // Another connection has a little, and what was sent can be read and followed by an end.
+    EXPECT_EQ(send(*second.client, "a word"), 6);
+    EXPECT_EQ(receive(*second.server).data, "a word");
+    second.client.reset();
+    EXPECT_EQ(receive(*second.server).result, 0);
+    while (receive(*first.server, 65536).result > 0) {
+    }
+    EXPECT_GT(send(*first.client, std::string(200'000, 'x')), 50'000);
+    net::set_stack_memory_limit(16u << 20);
+}
+
+TEST(Tcp, BadAddressInTheMiddleOfASend) {
+    auto pair = connected_pair();
+    EXPECT_EQ(send(*pair.client, "before"), 6);
+    fs::IoSegment parts[2] = {{reinterpret_cast<uint64_t>("good"), 4}, {1, 4}};
+    auto source = fs::Source::user(parts);
+    net::SendRequest request{source, 0};
+    (void)pair.client->send(request);
+    EXPECT_EQ(receive(*pair.server).data.substr(0, 6), "before");
+    EXPECT_EQ(send(*pair.client, "after"), 5);
+    EXPECT_EQ(receive(*pair.server).data, "after");
 }
 
 TEST(Tcp, OptionsReadBack) {
@@ -359,7 +435,7 @@ TEST(Tcp, KeepAliveGivesUp) {
     EXPECT_EQ(receive(*pair.client).result, -EAGAIN);  // the peer answers
 }
 
-TEST(Tcp, ClosedConnectionsGiveTheirMemoryBack) {
+TEST_P(TcpPaths, ClosedConnectionsGiveTheirMemoryBack) {
     connected_pair();
     pass_time(60);
     size_t before = net::stack_memory_used();
@@ -381,7 +457,7 @@ TEST(Tcp, ClosedConnectionsGiveTheirMemoryBack) {
     EXPECT_EQ(net::stack_memory_used(), before);
 }
 
-TEST(Tcp, SurvivesEveryFailedAllocation) {
+TEST_P(TcpPaths, SurvivesEveryFailedAllocation) {
     connected_pair();
     for (unsigned n = 1; n < 60; n++) {
         fail_allocation(n);
