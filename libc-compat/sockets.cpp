@@ -117,7 +117,8 @@ Result<void> sys_getpeername(Context& context, int fd, UserOut<std::byte> addres
 Result<size_t> sys_sendto(Context& context, int fd, UserIn<std::byte> buffer, size_t size, uint32_t flags,
                           UserIn<std::byte> address, int address_size) {
     fs::IoSegment part{buffer.address().value(), std::min<size_t>(size, 0x7ffff000)};
-    auto socket = TRY(socket_of(context, fd));
+    auto file = TRY(context.use_file(fd));
+    net::Socket* socket = TRY(socket_behind(*file));
     SocketAddress to;
     if (!address.is_null()) to = TRY(copy_address_in(address, address_size));
     auto source = fs::Source::user({&part, 1});
@@ -128,7 +129,8 @@ Result<size_t> sys_sendto(Context& context, int fd, UserIn<std::byte> buffer, si
 Result<size_t> sys_recvfrom(Context& context, int fd, UserOut<std::byte> buffer, size_t size, uint32_t flags,
                             UserOut<std::byte> address, UserOut<int32_t> length) {
     fs::IoSegment part{buffer.address().value(), std::min<size_t>(size, 0x7ffff000)};
-    auto socket = TRY(socket_of(context, fd));
+    auto file = TRY(context.use_file(fd));
+    net::Socket* socket = TRY(socket_behind(*file));
     auto destination = fs::Destination::user({&part, 1});
     SocketAddress from;
     net::ReceiveRequest request{destination, static_cast<int>(flags), address.is_null() ? nullptr : &from, nullptr};
@@ -191,7 +193,7 @@ Result<size_t> send_on(Socket& socket, net::SendRequest& request) { return socke
 
 namespace {
 constexpr SystemCall kSocketCalls[] = {
-    CALL(41, socket, "domain, type, protocol", "AF_UNIX, AF_INET, AF_INET6 (TCP and UDP); no raw sockets (EPERM)"),
+    CALL(41, socket, "domain, type, protocol", "AF_UNIX, AF_INET, AF_INET6 (TCP and UDP); AF_NETLINK to read links, addresses and routes; no raw sockets (EPERM)"),
     CALL(42, connect, "sockfd, addr, addrlen"),
     CALL(43, accept, "sockfd, addr, addrlen"),
     CALL(44, sendto, "sockfd, buf, len, flags, dest_addr, addrlen", "no urgent data (MSG_OOB: EOPNOTSUPP)"),

@@ -1,4 +1,5 @@
 // socket(2) and socketpair(2): which kinds there are.
+#include "net/netlink/netlink_socket.h"
 #include "net/tcp_socket.h"
 #include "net/udp_socket.h"
 #include "net/unix/unix_socket.h"
@@ -39,6 +40,13 @@ Result<Ref<Socket>> create_inet(int family, int type, int protocol, uint32_t fla
     }
 }
 
+Result<Ref<Socket>> create_netlink(int type, int protocol, uint32_t flags) {
+    constexpr int kMaxProtocol = 32, kRoute = 0;  // MAX_LINKS
+    if (type != kSockRaw && type != kSockDgram) return fail(Errno::kSockTNoSupport);
+    if (protocol < 0 || protocol >= kMaxProtocol || protocol != kRoute) return fail(Errno::kProtoNoSupport);
+    return TRY(core::make_ref<NetlinkSocket>(type, flags));
+}
+
 Result<void> check_range(int family, int type) {
     if (family < 0 || family >= kMaxFamily) return fail(Errno::kAfNoSupport);
     if (type < 0 || type > kMaxType) return fail(Errno::kInval);
@@ -52,6 +60,7 @@ Result<Ref<Socket>> create_socket(int family, int type, int protocol, uint32_t f
     switch (family) {
     case kAfUnix: return TRY(UnixSocket::create(TRY(unix_type(type, protocol)), flags));
     case kAfInet: case kAfInet6: return create_inet(family, type, protocol, flags);
+    case kAfNetlink: return create_netlink(type, protocol, flags);
     case kAfPacket: return fail(Errno::kPerm);
     default: return fail(Errno::kAfNoSupport);
     }
