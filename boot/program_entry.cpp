@@ -89,6 +89,14 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
         if (arch::processor().copy_pkru) arch::write_pkru(arch::processor().copy_pkru);
         return;
     }
+    if (vector == kGeneralProtection) {
+        // XRSTOR of what a program wrote.
+        if (uint64_t fixup = arch::fixup_of(frame->rip)) {
+            frame->rip = fixup;
+            if (arch::processor().copy_pkru) arch::write_pkru(arch::processor().copy_pkru);
+            return;
+        }
+    }
     die("exception in the kernel", *frame, vector);
 }
 

@@ -176,6 +176,7 @@ class Process final : public core::RefCounted {
     core::Spinlock signal_lock{core::Rank::kSignal};
     SignalActions actions;
     PendingSignals pending;
+    std::unique_ptr<QueuedSignal> spare_signal;  // for the next one that is sent
     core::List<Thread, &Thread::process_hook> threads;  // in order of creation; dead ones are unlinked
     unsigned thread_count = 0;
     bool exiting = false;                 // exit_group, a fatal signal: all threads leave

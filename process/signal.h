@@ -101,6 +101,8 @@ struct SignalStack { uint64_t base = 0; int32_t flags = 2 /* SS_DISABLE */; int3
 
 // One pending signal's information, allocated by the sender or embedded in a timer.
 struct QueuedSignal {
+    QueuedSignal() = default;
+    explicit QueuedSignal(const SignalInfo& information) : info(information) {}
     core::ListHook hook;
     SignalInfo info;
     // A timer's: not freed by the queue, and told when it is taken out (process/timers.h).

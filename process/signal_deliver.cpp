@@ -55,9 +55,11 @@ void log_fatal_fault(const Thread& thread, const arch::TrapFrame& frame, const S
                thread.last_fault.error);
 }
 
+// Filled by next_delivery(), and left alone until then: most returns deliver nothing.
 struct Delivery {
-    SignalInfo info;
-    SignalAction action;
+    Delivery() {}
+    union { SignalInfo info; };
+    union { SignalAction action; };
 };
 
 // Looks at everything that waits for the running thread. True: a handler is to run. Does not return if it ends.
@@ -89,7 +91,8 @@ bool next_delivery(Thread& thread, arch::TrapFrame& frame, Delivery& delivery) {
             thread.interrupt_pending.store(false);
             return false;
         }
-        free_entry(entry);
+        if (entry && !entry->taken && !process.spare_signal) process.spare_signal.reset(entry);
+        else free_entry(entry);
         int signal = delivery.info.signal;
         const SignalAction& action = process.actions[signal];
         if (action.handler == kSigIgn) continue;

@@ -1,5 +1,7 @@
 #include "process/signal_frame.h"
 
+#include <cstring>
+
 #include "arch/x86_64/user_copy.h"
 #include "core/weakness.h"
 
@@ -57,9 +59,13 @@ Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const Si
         return fail(Errno::kFault);
     }
 
-    SignalFrame out{};
+    // All but the information, which only SA_SIGINFO asks for.
+    struct Head { uint64_t return_address; UserContext context; };
+    static_assert(sizeof(Head) == offsetof(SignalFrame, info));
+    Head out;
     out.return_address = action.restorer;
     out.context.flags = kUcFpXstate | kUcSigcontextSs | kUcStrictRestoreSs;
+    out.context.link = 0;
     out.context.stack = stack;
     out.context.mask = mask;
     SignalContext& registers = out.context.registers;
@@ -69,16 +75,18 @@ Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const Si
     registers.rdx = frame.rdx; registers.rax = frame.rax; registers.rcx = frame.rcx; registers.rsp = frame.rsp;
     registers.rip = frame.rip; registers.rflags = frame.rflags;
     registers.cs = static_cast<uint16_t>(frame.cs);
+    registers.gs = registers.fs = 0;
     registers.ss = static_cast<uint16_t>(frame.ss);
     registers.error = thread.last_fault.error;
     registers.trap = thread.last_fault.number;
     registers.cr2 = thread.last_fault.address;
     registers.old_mask = mask.bits;
     registers.fpstate = place.fpstate;
-    if (action.flags & kSaSigInfo) out.info = info;
+    std::memset(registers.reserved, 0, sizeof registers.reserved);
 
     TRY(arch::save_signal_fpstate(UserAddr(place.fpstate)));
-    TRY(arch::copy_out(UserOut<SignalFrame>(place.frame), out));
+    TRY(arch::copy_out(UserAddr(place.frame), &out, sizeof out));
+    if (action.flags & kSaSigInfo) TRY(arch::copy_out(UserAddr(place.frame) + sizeof out, &info, sizeof info));
 
     if (static_cast<uint32_t>(stack.flags) & kSsAutoDisarm) stack = SignalStack{};
     // Handlers run with the keys of a fresh program (pkeys(7), "Protection keys and signal handlers").
@@ -98,7 +106,8 @@ Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const Si
 Result<void> restore_signal_frame(Thread& thread, arch::TrapFrame& frame) {
     // The handler's `ret` took the return address.
     uint64_t start = frame.rsp - sizeof(uint64_t);
-    UserContext context = TRY(arch::copy_in(UserIn<UserContext>(start + offsetof(SignalFrame, context))));
+    UserContext context;
+    TRY(arch::copy_in(&context, UserAddr(start + offsetof(SignalFrame, context)), sizeof context));
     set_blocked(thread, context.mask);
     const SignalContext& registers = context.registers;
     frame.r8 = registers.r8; frame.r9 = registers.r9; frame.r10 = registers.r10; frame.r11 = registers.r11;

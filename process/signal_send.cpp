@@ -42,13 +42,19 @@ Result<void> send(Process& process, Thread* target, const SignalInfo& info, Info
     int signal = info.signal;
     if (vanishes(process, target, signal)) return {};
     std::unique_ptr<QueuedSignal> entry;
-    if (signal != kSigKill) {
-        entry.reset(new (std::nothrow) QueuedSignal);
-        if (entry) entry->info = info;
-    }
     PendingSignals::EntryList dropped;
     core::Defer free_dropped([&] { free_entries(dropped); });  // after unlocking
     core::SpinGuard guard(process.signal_lock);
+    if (signal != kSigKill) {
+        entry = std::move(process.spare_signal);
+        if (entry) {
+            entry->info = info;
+        } else {
+            guard.unlock();
+            entry.reset(new (std::nothrow) QueuedSignal(info));
+            guard.relock(process.signal_lock);
+        }
+    }
     if (process.threads.empty() || process.exiting) return {};
     if (kStopSignals.has(signal)) {
         drop_pending_locked(process, SignalSet::of(kSigCont), dropped);
@@ -200,10 +206,11 @@ SignalInfo simple_signal(int signal, int code) {
 
 void set_blocked(Thread& thread, SignalSet blocked) {
     blocked = blocked & ~kUnblockable;
-    core::SpinGuard guard(thread.process->signal_lock);
+    Process& process = *thread.process;
+    core::SpinGuard guard(process.signal_lock);
     SignalSet newly_blocked = blocked & ~thread.blocked;
     thread.blocked = blocked;
-    retarget_locked(*thread.process, thread, newly_blocked);
+    if (!(newly_blocked & process.pending.set()).empty()) retarget_locked(process, thread, newly_blocked);
     thread.interrupt_pending.store(has_work_locked(thread));
 }
 

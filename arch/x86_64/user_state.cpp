@@ -2,12 +2,14 @@
 
 #include <cstring>
 
+#include "arch/x86_64/exception_fixup.h"
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/pkru.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/trap_frame.h"
 #include "arch/x86_64/user_copy.h"
+#include "arch/x86_64/user_word.h"
 #include "core/weakness.h"
 
 namespace arch {
@@ -46,6 +48,25 @@ void xsave_optimized(std::byte* area) {
 void xrstor(const std::byte* area) {
     auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
     asm volatile("xrstor64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
+}
+
+// The same on a program's memory, without a copy in between. False: a page or, of XRSTOR, the content is bad.
+// SAFETY (both): the address was checked to lie in the program's half; faults continue at label 2.
+bool xsave_to_user(UserAddr area) {
+    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
+    bool failed = true;
+    ProgramKeys keys;
+    asm volatile("1: xsave64 (%[area])\n movb $0, %[failed]\n 2:\n" FIXUP(1b, 2b)
+                 : [failed] "+&q"(failed) : [area] "r"(area.value()), "a"(low), "d"(high) : "memory");
+    return !failed;
+}
+bool xrstor_from_user(UserAddr area) {
+    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
+    bool failed = true;
+    ProgramKeys keys;
+    asm volatile("1: xrstor64 (%[area])\n movb $0, %[failed]\n 2:\n" FIXUP(1b, 2b)
+                 : [failed] "+&q"(failed) : [area] "r"(area.value()), "a"(low), "d"(high) : "memory");
+    return !failed;
 }
 
 void initialize_area(std::byte* area) {
@@ -130,22 +151,42 @@ UserState::~UserState() {
 }
 
 Result<void> save_signal_fpstate(UserAddr destination) {
-    std::byte* area = processor().user_state->xsave_area;  // free while the thread is in the kernel
-    xsave(area);
+    constexpr uint64_t kHeaderWords = 8;
+    const uint64_t area = destination.value();
+    if (!core::is_aligned(area, 64) || area >= core::kUserEnd - area_size) return fail(Errno::kFault);
+    // XSAVE leaves the header's reserved bytes alone, and those that are the software's.
+    for (uint64_t i = 0; i < kHeaderWords; i++) TRY(store_user_word(area + kHeaderOffset + 8 * i, uint64_t{0}));
+    if (!xsave_to_user(destination)) return fail(Errno::kFault);
     SoftwareBytes software{kMagic1, static_cast<uint32_t>(signal_fpstate_size()), enabled_features,
                            static_cast<uint32_t>(area_size), {}};
-    std::memcpy(area + kSoftwareReservedOffset, &software, sizeof(software));
-    TRY(copy_out(destination, area, area_size));
-    return copy_out(destination + area_size, &kMagic2, sizeof(kMagic2));
+    TRY(copy_out(destination + kSoftwareReservedOffset, &software, sizeof(software)));
+    return store_user_word(area + area_size, kMagic2);
 }
 
+namespace {
+
+// True if the frame is as save_signal_fpstate() made it and its state is loaded.
+bool restore_own_fpstate(UserAddr source) {
+    const uint64_t area = source.value(), software = area + kSoftwareReservedOffset;
+    if (!core::is_aligned(area, 64) || area >= core::kUserEnd - area_size) return false;
+    auto magic1 = load_user_word<uint32_t>(software);
+    auto features = load_user_word<uint64_t>(software + offsetof(SoftwareBytes, features));
+    auto size = load_user_word<uint32_t>(software + offsetof(SoftwareBytes, state_size));
+    auto magic2 = load_user_word<uint32_t>(area + area_size);
+    return magic1 && features && size && magic2 && *magic1 == kMagic1 && *magic2 == kMagic2 && *size == area_size &&
+           *features == enabled_features && xrstor_from_user(source);
+}
+
+}  // namespace
+
 Result<void> restore_signal_fpstate(UserAddr source) {
-    std::byte* area = processor().user_state->xsave_area;
+    std::byte* area = processor().user_state->xsave_area;  // free while the thread is in the kernel
     if (source.is_null()) {
         initialize_area(area);
         xrstor(area);
         return {};
     }
+    if (restore_own_fpstate(source)) return {};
     TRY(copy_in(area, source, 512));
     SoftwareBytes software;
     std::memcpy(&software, area + kSoftwareReservedOffset, sizeof(software));
