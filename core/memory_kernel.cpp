@@ -44,11 +44,19 @@ void* memmove(void* destination, const void* source, size_t size) {
 int memcmp(const void* left, const void* right, size_t size) {
     auto a = static_cast<const unsigned char*>(left);
     auto b = static_cast<const unsigned char*>(right);
-    for (; size >= 8; size -= 8, a += 8, b += 8) {
+    auto compare_words = [](const unsigned char* at, const unsigned char* other) {
         uint64_t x, y;
-        __builtin_memcpy(&x, a, 8);
-        __builtin_memcpy(&y, b, 8);
-        if (x != y) break;
+        __builtin_memcpy(&x, at, 8);
+        __builtin_memcpy(&y, other, 8);
+        if (x == y) return 0;
+        return __builtin_bswap64(x) < __builtin_bswap64(y) ? -1 : 1;
+    };
+    if (size >= 8) {
+        size_t last = size - 8;  // where the last word begins, which may overlap the one before it
+        for (size_t i = 0; i < last; i += 8) {
+            if (int order = compare_words(a + i, b + i)) return order;
+        }
+        return compare_words(a + last, b + last);
     }
     for (; size > 0; size--, a++, b++) {
         if (*a != *b) return *a < *b ? -1 : 1;

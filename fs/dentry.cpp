@@ -17,8 +17,15 @@ uint32_t hash_name(const Dentry& directory, std::string_view name) {
         hash = (hash ^ word) * 0x9e37'79b9'7f4a'7c15;
         hash ^= hash >> 32;
     }
-    uint64_t tail = size;
-    for (size_t i = 0; i < size; i++) tail = tail << 8 | static_cast<uint8_t>(data[i]);
+    uint64_t tail = name.size();
+    if (name.size() >= 8) {
+        // The last word, part of which was seen already.
+        uint64_t word;
+        std::memcpy(&word, data + size - 8, 8);
+        tail ^= word;
+    } else {
+        for (size_t i = 0; i < size; i++) tail = tail << 8 | static_cast<uint8_t>(data[i]);
+    }
     hash = (hash ^ tail) * 0x9e37'79b9'7f4a'7c15;
     return static_cast<uint32_t>(hash >> 32);
 }

@@ -8,6 +8,8 @@ namespace fs {
 
 Result<Ref<FdTable>> FdTable::create() { return core::make_ref<FdTable>(); }
 
+Result<FileUse> FdTable::use_shared(int fd) { return FileUse::counted(TRY(get(fd))); }
+
 Result<Ref<FdTable>> FdTable::clone() {
     auto copy = TRY(create());
     // The size is taken first, the slots are reserved outside the lock; if the table grew meanwhile, again.

@@ -10,6 +10,25 @@ namespace fs {
 
 enum class CloseOnExec : bool { kNo, kYes };
 
+// An open file for the time of one system call. A table that only the running thread uses cannot close the file
+// meanwhile: then no reference is taken.
+class [[nodiscard]] FileUse {
+  public:
+    static FileUse borrowed(File& file) { return FileUse(reinterpret_cast<uintptr_t>(&file)); }
+    static FileUse counted(Ref<File> file) { return FileUse(reinterpret_cast<uintptr_t>(file.release()) | kCounted); }
+    FileUse(FileUse&& other) noexcept : tagged_(std::exchange(other.tagged_, 0)) {}
+    FileUse& operator=(FileUse&&) = delete;
+    ~FileUse() { if (tagged_ & kCounted) [[unlikely]] get()->unref(); }
+    File* get() const { return reinterpret_cast<File*>(tagged_ & ~kCounted); }
+    File& operator*() const { return *get(); }
+    File* operator->() const { return get(); }
+
+  private:
+    static constexpr uintptr_t kCounted = 1;
+    explicit FileUse(uintptr_t tagged) : tagged_(tagged) {}
+    uintptr_t tagged_;
+};
+
 class FdTable final : public core::RefCounted {
   public:
     static Result<Ref<FdTable>> create();
@@ -27,6 +46,16 @@ class FdTable final : public core::RefCounted {
         size_t index = static_cast<unsigned>(fd);
         if (index >= used_end_ || !slots_.data()[index].file) [[unlikely]] return fail(Errno::kBadF);
         return slots_.data()[index].file;
+    }
+    // The same as get(), without a reference where none is needed. By the table's owner, who neither closes `fd` nor
+    // gives the table to others before the use ends.
+    Result<FileUse> use(int fd) {
+        if (reference_count() != 1) [[unlikely]] return use_shared(fd);
+        std::atomic_thread_fence(std::memory_order_acquire);  // what a thread that has left did to the table
+        size_t index = static_cast<unsigned>(fd);
+        File* file = index < used_end_ ? slots_.data()[index].file.get() : nullptr;
+        if (!file || (file->flags() & kOPath)) [[unlikely]] return fail(Errno::kBadF);
+        return FileUse::borrowed(*file);
     }
     // Lowest free number >= minimum (not negative); EMFILE at `limit` (RLIMIT_NOFILE), ENOMEM.
     Result<int> install(Ref<File> file, CloseOnExec close_on_exec, uint64_t limit, int minimum = 0);
@@ -47,6 +76,7 @@ class FdTable final : public core::RefCounted {
   private:
     struct Slot { Ref<File> file; CloseOnExec close_on_exec = CloseOnExec::kNo; };
 
+    Result<FileUse> use_shared(int fd);
     Result<void> grow(size_t count);
     static size_t align_slots(size_t count);
     Ref<File> take_locked(size_t index);

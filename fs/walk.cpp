@@ -2,12 +2,49 @@
 
 namespace fs {
 
+namespace {
+
+// Where the component at the start of `text` ends.
+size_t component_size(std::string_view text) {
+    constexpr uint64_t kOnes = 0x0101'0101'0101'0101, kHighs = kOnes << 7, kSlashes = kOnes * '/';
+    size_t size = 0;
+    auto find_zero = [&](uint64_t word) { return (word - kOnes) & ~word & kHighs; };
+    auto load = [&](size_t at) {
+        uint64_t word;
+        std::memcpy(&word, text.data() + at, 8);
+        return word ^ kSlashes;
+    };
+    if (text.size() >= 8) {
+        for (; text.size() - size >= 8; size += 8) {
+            if (uint64_t found = find_zero(load(size))) return size + static_cast<unsigned>(__builtin_ctzll(found)) / 8;
+        }
+        // The rest out of the last word; a zero byte behind it marks the end of the text.
+        size_t rest = text.size() - size;
+        if (rest == 0) return size;
+        uint64_t found = find_zero(load(text.size() - 8) >> 8 * (8 - rest));
+        return size + static_cast<unsigned>(__builtin_ctzll(found)) / 8;
+    }
+    while (size < text.size() && text[size] != '/') size++;
+    return size;
+}
+
+size_t slashes_at(std::string_view text, size_t from) {
+    while (from < text.size() && text[from] == '/') from++;
+    return from;
+}
+
+}  // namespace
+
+const Path& Walk::root() {
+    if (root_.empty()) root_ = request_.context->root();
+    return root_;
+}
+
 Result<void> Walk::start(std::string_view path) {
     if (path.empty()) return fail(Errno::kNoEnt);
-    root_ = request_.context->root();
     rest_ = path;
     if (path[0] == '/') {
-        place_ = root_;
+        place_ = request_.context->root();
     } else if (request_.start) {
         const Path* directory = request_.start->path();
         if (!directory || directory->dentry->type() != FileType::kDirectory) return fail(Errno::kNotDir);
@@ -20,69 +57,82 @@ Result<void> Walk::start(std::string_view path) {
 
 Result<void> Walk::to_parent() {
     for (;;) {
-        size_t first = rest_.find_first_not_of('/');
-        if (first == std::string_view::npos) {
+        rest_.remove_prefix(slashes_at(rest_, 0));
+        if (rest_.empty()) {
             name_ = {};
             trailing_slash_ = true;
             return {};
         }
-        size_t end = rest_.find('/', first);
-        std::string_view name = rest_.substr(first, end - first);  // npos - first: to the end
+        std::string_view name = rest_.substr(0, component_size(rest_));
         if (place_.dentry->type() != FileType::kDirectory) return fail(Errno::kNotDir);
         if (!request_.identity.is_root()) TRY(check_access(place_.inode(), kAccessExecute, request_.identity));
         if (name.size() > kNameMax) return fail(Errno::kNameTooLong);
-        size_t next = end == std::string_view::npos ? end : rest_.find_first_not_of('/', end);
-        if (next == std::string_view::npos) {
+        size_t next = slashes_at(rest_, name.size());
+        if (next == rest_.size()) {
             name_ = name;
-            trailing_slash_ = end != std::string_view::npos;
+            trailing_slash_ = next != name.size();
             return {};
         }
         rest_.remove_prefix(next);
-        Path found = TRY(step(name));
-        if (found.dentry->type() == FileType::kSymlink) TRY(expand(found));
-        else place_ = std::move(found);
+        Step found = TRY(step(name));
+        if (found.dentry->type() == FileType::kSymlink) TRY(follow(*found.dentry));
+        else go(std::move(found));
     }
+}
+
+void Walk::go(Step&& found) {
+    if (found.mount) place_.mount = std::move(found.mount);
+    place_.dentry = std::move(found.dentry);
+}
+
+Path Walk::path_to(Step&& found) const {
+    return {found.mount ? std::move(found.mount) : place_.mount, std::move(found.dentry)};
 }
 
 Result<Path> Walk::lookup_last() {
     rest_ = {};
     if (name_.empty()) return place_;
-    return step(name_);
+    return path_to(TRY(step(name_)));
 }
 
 Result<Path> Walk::finish(bool follow_last) {
     for (;;) {
         TRY(to_parent());
-        Path found = TRY(lookup_last());
-        if (found.dentry->type() == FileType::kSymlink && (follow_last || trailing_slash_)) {
-            if (TRY(expand(found))) {
-                if (trailing_slash_ && place_.dentry->type() != FileType::kDirectory) return fail(Errno::kNotDir);
-                return place_;
+        rest_ = {};
+        if (!name_.empty()) {
+            Step found = TRY(step(name_));
+            if (found.dentry->type() == FileType::kSymlink && (follow_last || trailing_slash_)) {
+                if (!TRY(follow(*found.dentry))) continue;
+            } else {
+                go(std::move(found));
             }
-            continue;
         }
-        if (trailing_slash_ && found.dentry->type() != FileType::kDirectory) return fail(Errno::kNotDir);
-        return found;
+        // The walk is over, and what was found is its place.
+        if (trailing_slash_ && place_.dentry->type() != FileType::kDirectory) return fail(Errno::kNotDir);
+        return std::move(place_);
     }
 }
 
-Result<Path> Walk::step(std::string_view name) {
+Result<Walk::Step> Walk::step(std::string_view name) {
     if (name[0] == '.') {
-        if (name.size() == 1) return place_;
+        if (name.size() == 1) return Step{nullptr, place_.dentry};
         if (name.size() == 2 && name[1] == '.') {
             TRY(step_up());
-            return place_;
+            return Step{nullptr, place_.dentry};
         }
     }
-    Ref<Dentry> dentry = TRY(child(*place_.dentry, name));
-    Path found{place_.mount, std::move(dentry)};
-    if (found.dentry->is_mount_point()) [[unlikely]] TRY(cross_mounts(found));
+    Step found{nullptr, TRY(child(*place_.dentry, name))};
+    if (found.dentry->is_mount_point()) [[unlikely]] {
+        Path path{place_.mount, std::move(found.dentry)};
+        TRY(cross_mounts(path));
+        found = {std::move(path.mount), std::move(path.dentry)};
+    }
     return found;
 }
 
 Result<void> Walk::step_up() {
     for (;;) {
-        if (place_ == root_) return {};
+        if (place_ == root()) return {};
         if (!(place_.dentry == place_.mount->root())) break;
         Path above = place_.mount->mount_point();
         if (above.empty()) return {};
@@ -104,7 +154,7 @@ Result<void> Walk::cross_mounts(Path& path) {
     return {};
 }
 
-Result<bool> Walk::expand(const Path& link) {
+Result<bool> Walk::follow(const Dentry& link) {
     if (++links_ > kMaxLinks) return fail(Errno::kLoop);
     Inode& inode = link.inode();
     std::string_view text = inode.stored_link_target();
@@ -121,11 +171,11 @@ Result<bool> Walk::expand(const Path& link) {
         text = copy;
         if (text.empty()) return fail(Errno::kNoEnt);
     }
-    if (text[0] == '/') place_ = root_;
+    if (text[0] == '/') place_ = root();
     bool last = rest_.empty();
     if (last && copy.empty() && !trailing_slash_) {
         rest_ = text;
-        link_inode_ = link.dentry->inode_ref();
+        link_inode_ = link.inode_ref();
         return false;
     }
     // The target and what comes after the link. `rest_` may point into target_ or the older link's inode.

@@ -27,7 +27,7 @@ class Walk {
     Result<Path> lookup_last();
     // Continues with the target of the link that lookup_last() found: to_parent() is next, or the walk is at its
     // end (a magic link), which place() says, if it returns true.
-    Result<bool> expand(const Path& link);
+    Result<bool> expand(const Path& link) { return follow(*link.dentry); }
     // All of it: to_parent() and lookup_last(), links followed as asked.
     Result<Path> finish(bool follow_last);
 
@@ -36,13 +36,22 @@ class Walk {
     bool trailing_slash() const { return trailing_slash_; }
 
   private:
-    Result<Path> step(std::string_view name);
+    // A child of place(). No mount: place()'s.
+    struct Step {
+        Ref<Mount> mount;
+        Ref<Dentry> dentry;
+    };
+    Result<Step> step(std::string_view name);
+    void go(Step&& found);
+    Path path_to(Step&& found) const;
+    Result<bool> follow(const Dentry& link);
     Result<void> step_up();
     Result<void> cross_mounts(Path& path);
+    const Path& root();
 
     const LookupRequest& request_;
     Path place_;
-    Path root_;
+    Path root_;  // once somebody asked for it
     std::string_view rest_, name_;
     bool trailing_slash_ = false;
     unsigned links_ = 0;

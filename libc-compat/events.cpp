@@ -47,13 +47,13 @@ Result<int> sys_epoll_ctl(Context& context, int epfd, int operation, int fd, Use
     }
 }
 
-Result<size_t> wait_for_events(Context& context, int epfd, UserOut<fs::EpollEvent> events, int capacity,
-                               Nanoseconds deadline) {
+[[gnu::always_inline]] inline Result<size_t> wait_for_events(Context& context, int epfd, UserOut<fs::EpollEvent> events,
+                                                             int capacity, Nanoseconds deadline) {
     if (capacity <= 0 || static_cast<size_t>(capacity) > INT_MAX / sizeof(fs::EpollEvent)) return fail(Errno::kInval);
     if (events.address().value() + static_cast<size_t>(capacity) * sizeof(fs::EpollEvent) > core::kUserEnd) {
         return fail(Errno::kFault);
     }
-    auto file = TRY(context.file(epfd));
+    auto file = TRY(context.use_file(epfd));
     fs::Epoll* epoll = fs::Epoll::of(*file);
     if (!epoll) return fail(Errno::kInval);
     return epoll->wait(events, static_cast<size_t>(capacity), deadline);

@@ -50,9 +50,8 @@ class HeapPath {
 // A look-up of `path` from a directory descriptor. EBADF (only if it matters: relative paths), ENOENT (an empty
 // path without AT_EMPTY_PATH).
 enum class LastLink : bool { kNoFollow, kFollow };
-inline Result<fs::LookupRequest> request_at(Context& context, int directory_fd, std::string_view path,
-                                            LastLink last = LastLink::kFollow, bool empty_path = false) {
-    fs::LookupRequest request;
+inline Result<void> fill_request(fs::LookupRequest& request, Context& context, int directory_fd, std::string_view path,
+                                 LastLink last, bool empty_path) {
     request.context = &context.fs_context();
     request.identity = context.credentials().identity();
     request.follow_last = last == LastLink::kFollow;
@@ -60,6 +59,12 @@ inline Result<fs::LookupRequest> request_at(Context& context, int directory_fd, 
     if (path.empty() && !empty_path) return fail(Errno::kNoEnt);
     if (directory_fd != kAtFdCwd && (path.empty() || path[0] != '/'))
         request.start = TRY(context.files().get_any(directory_fd));
+    return {};
+}
+inline Result<fs::LookupRequest> request_at(Context& context, int directory_fd, std::string_view path,
+                                            LastLink last = LastLink::kFollow, bool empty_path = false) {
+    fs::LookupRequest request;
+    TRY(fill_request(request, context, directory_fd, path, last, empty_path));
     return request;
 }
 

@@ -45,16 +45,19 @@ struct Found {
     bool mount_root = false;
 };
 
-Found describe(const fs::Path& path) {
+void describe(const fs::Path& path, Found& found) {
     fs::Inode& inode = path.inode();
-    return {inode.attributes(), inode.file_system().device_number(), path.mount->id(),
-            path.dentry == path.mount->root()};
+    found.attributes = inode.attributes();
+    found.device = inode.file_system().device_number();
+    found.mount_id = path.mount->id();
+    found.mount_root = path.dentry == path.mount->root();
 }
 
-Result<Found> describe_descriptor(Context& context, int fd) {
+Result<void> describe_descriptor(Context& context, int fd, Found& found) {
     auto file = TRY(context.files().get_any(fd));
-    if (const fs::Path* path = file->path()) return describe(*path);
-    return Found{file->attributes()};
+    if (const fs::Path* path = file->path()) describe(*path, found);
+    else found.attributes = file->attributes();
+    return {};
 }
 
 Result<void> put_stat(UserOut<UserStat> destination, const Found& found) {
@@ -80,30 +83,40 @@ Result<void> put_stat(UserOut<UserStat> destination, const Found& found) {
 }
 
 // Finds what a *at() call with AT_EMPTY_PATH means: "" is the descriptor itself, which may have no path.
-Result<Found> find_at(Context& context, int directory_fd, UserIn<char> user_path, uint32_t flags) {
+Result<void> find_at(Context& context, int directory_fd, UserIn<char> user_path, uint32_t flags, Found& found) {
     StackPath buffer;
     std::string_view path = TRY(buffer.read(user_path));
     if (path.empty() && (flags & kAtEmptyPath) && directory_fd != kAtFdCwd)
-        return describe_descriptor(context, directory_fd);
-    auto request = TRY(request_at(context, directory_fd, path,
-                                  flags & kAtSymlinkNoFollow ? LastLink::kNoFollow : LastLink::kFollow,
-                                  flags & kAtEmptyPath));
-    return describe(TRY(fs::lookup(path, request)));
+        return describe_descriptor(context, directory_fd, found);
+    fs::LookupRequest request;
+    TRY(fill_request(request, context, directory_fd, path,
+                     flags & kAtSymlinkNoFollow ? LastLink::kNoFollow : LastLink::kFollow, flags & kAtEmptyPath));
+    describe(TRY(fs::lookup(path, request)), found);
+    return {};
+}
+
+Result<void> stat_at(Context& context, int directory_fd, UserIn<char> path, UserOut<UserStat> destination,
+                     uint32_t flags) {
+    Found found;
+    TRY(find_at(context, directory_fd, path, flags, found));
+    return put_stat(destination, found);
 }
 
 Result<void> sys_stat(Context& context, UserIn<char> path, UserOut<UserStat> destination) {
-    return put_stat(destination, TRY(find_at(context, kAtFdCwd, path, 0)));
+    return stat_at(context, kAtFdCwd, path, destination, 0);
 }
 Result<void> sys_lstat(Context& context, UserIn<char> path, UserOut<UserStat> destination) {
-    return put_stat(destination, TRY(find_at(context, kAtFdCwd, path, kAtSymlinkNoFollow)));
+    return stat_at(context, kAtFdCwd, path, destination, kAtSymlinkNoFollow);
 }
 Result<void> sys_fstat(Context& context, int fd, UserOut<UserStat> destination) {
-    return put_stat(destination, TRY(describe_descriptor(context, fd)));
+    Found found;
+    TRY(describe_descriptor(context, fd, found));
+    return put_stat(destination, found);
 }
 Result<void> sys_newfstatat(Context& context, int directory_fd, UserIn<char> path, UserOut<UserStat> destination,
                             uint32_t flags) {
     if (flags & ~(kAtSymlinkNoFollow | kAtNoAutomount | kAtEmptyPath)) return fail(Errno::kInval);
-    return put_stat(destination, TRY(find_at(context, directory_fd, path, flags)));
+    return stat_at(context, directory_fd, path, destination, flags);
 }
 
 UserStatxTime statx_time(fs::Timespec time) {
@@ -116,7 +129,8 @@ Result<void> sys_statx(Context& context, int directory_fd, UserIn<char> path, ui
     if (mask & kStatxReserved) return fail(Errno::kInval);
     if (flags & ~(kAtSymlinkNoFollow | kAtNoAutomount | kAtEmptyPath | kSyncFlags)) return fail(Errno::kInval);
     if ((flags & kSyncFlags) == kSyncFlags) return fail(Errno::kInval);
-    Found found = TRY(find_at(context, directory_fd, path, flags));
+    Found found;
+    TRY(find_at(context, directory_fd, path, flags, found));
     const fs::Attributes& from = found.attributes;
     UserStatx result = {};
     result.mask = kStatxBasic | (found.mount_id ? kStatxMountId : 0);

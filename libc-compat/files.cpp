@@ -67,14 +67,14 @@ Result<void> check_positioned(fs::File& file, int64_t offset) {
 }
 
 Result<size_t> sys_read(Context& context, int fd, UserOut<std::byte> buffer, size_t count) {
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     if (!file->readable()) [[unlikely]] return fail(Errno::kBadF);
     fs::IoSegment segment = TRY(one_segment(buffer.address().value(), count));
     return read_segments(*file, {&segment, 1}, nullptr);
 }
 
 Result<size_t> sys_write(Context& context, int fd, UserIn<std::byte> buffer, size_t count) {
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     if (!file->writable()) [[unlikely]] return fail(Errno::kBadF);
     fs::IoSegment segment = TRY(one_segment(buffer.address().value(), count));
     return write_segments(context, *file, {&segment, 1}, nullptr);
@@ -82,7 +82,7 @@ Result<size_t> sys_write(Context& context, int fd, UserIn<std::byte> buffer, siz
 
 Result<size_t> sys_pread64(Context& context, int fd, UserOut<std::byte> buffer, size_t count, int64_t offset) {
     if (offset < 0) return fail(Errno::kInval);
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     TRY(check_positioned(*file, offset));
     if (!file->readable()) [[unlikely]] return fail(Errno::kBadF);
     fs::IoSegment segment = TRY(one_segment(buffer.address().value(), count));
@@ -92,7 +92,7 @@ Result<size_t> sys_pread64(Context& context, int fd, UserOut<std::byte> buffer, 
 
 Result<size_t> sys_pwrite64(Context& context, int fd, UserIn<std::byte> buffer, size_t count, int64_t offset) {
     if (offset < 0) return fail(Errno::kInval);
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     TRY(check_positioned(*file, offset));
     if (!file->writable()) [[unlikely]] return fail(Errno::kBadF);
     fs::IoSegment segment = TRY(one_segment(buffer.address().value(), count));
@@ -101,14 +101,14 @@ Result<size_t> sys_pwrite64(Context& context, int fd, UserIn<std::byte> buffer, 
 }
 
 Result<size_t> sys_readv(Context& context, int fd, UserIn<Iovec> vector, uint64_t count) {
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     if (!file->readable()) return fail(Errno::kBadF);
     UserSegments segments;
     return read_segments(*file, TRY(segments.read(vector, count)), nullptr);
 }
 
 Result<size_t> sys_writev(Context& context, int fd, UserIn<Iovec> vector, uint64_t count) {
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     if (!file->writable()) return fail(Errno::kBadF);
     UserSegments segments;
     return write_segments(context, *file, TRY(segments.read(vector, count)), nullptr);
@@ -121,7 +121,7 @@ Result<size_t> sys_preadv2(Context& context, int fd, UserIn<Iovec> vector, uint6
         return fail(Errno::kOpNotSupp);
     if (offset == -1) return sys_readv(context, fd, vector, count);
     if (offset < 0) return fail(Errno::kInval);
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     TRY(check_positioned(*file, offset));
     UserSegments segments;
     uint64_t position = static_cast<uint64_t>(offset);
@@ -136,7 +136,7 @@ Result<size_t> sys_preadv(Context& context, int fd, UserIn<Iovec> vector, uint64
 Result<size_t> sys_pwritev2(Context& context, int fd, UserIn<Iovec> vector, uint64_t count, int64_t offset,
                             uint64_t, uint32_t flags) {
     if (flags & ~(kRwfHighPriority | kRwfDataSync | kRwfSync | kRwfAppend)) return fail(Errno::kOpNotSupp);
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     UserSegments segments;
     if ((flags & kRwfAppend) && file->kind() == fs::RegularFile::kKind && file->writable()) {
         if (offset < -1) return fail(Errno::kInval);
@@ -162,7 +162,7 @@ Result<size_t> sys_pwritev(Context& context, int fd, UserIn<Iovec> vector, uint6
 }
 
 Result<uint64_t> sys_lseek(Context& context, int fd, int64_t offset, uint32_t whence) {
-    auto file = TRY(context.file(fd));
+    auto file = TRY(context.use_file(fd));
     if (whence > 4) return fail(Errno::kInval);
     return file->seek(offset, static_cast<int>(whence));
 }

@@ -234,12 +234,14 @@ Result<size_t> receive_message(Context& context, net::Socket& socket, UserOut<Us
 }  // namespace
 
 Result<size_t> sys_sendmsg(Context& context, int fd, UserIn<UserMessage> message, uint32_t flags) {
-    auto socket = TRY(socket_of(context, fd));
+    auto file = TRY(context.use_file(fd));
+    net::Socket* socket = TRY(socket_behind(*file));
     return send_message(context, *socket, TRY(arch::copy_in(message)), flags);
 }
 
 Result<size_t> sys_recvmsg(Context& context, int fd, UserOut<UserMessage> message, uint32_t flags) {
-    auto socket = TRY(socket_of(context, fd));
+    auto file = TRY(context.use_file(fd));
+    net::Socket* socket = TRY(socket_behind(*file));
     return receive_message(context, *socket, message, flags);
 }
 

@@ -26,6 +26,10 @@ struct UserMultiMessage {  // struct mmsghdr
 
 // The socket behind a descriptor: EBADF, ENOTSOCK.
 Result<Ref<net::Socket>> socket_of(Context& context, int fd);
+inline Result<net::Socket*> socket_behind(fs::File& file) {
+    if (file.kind() != net::Socket::kKind) return fail(Errno::kNotSock);
+    return static_cast<net::Socket*>(&file);
+}
 // Addresses in and out of the program. copy_address_in: EINVAL for sizes beyond sockaddr_storage. copy_address_out:
 // value-result length as getsockname(2) has it.
 Result<net::SocketAddress> copy_address_in(UserIn<std::byte> address, int size);

@@ -35,7 +35,9 @@ struct Context {
     fs::FsContext& fs_context() const { return *thread.fs_context; }
     const process::Credentials& credentials() const { return *thread.credentials; }
     uint64_t limit(unsigned resource) const { return thread.process->limits[resource].soft; }
+    // EBADF. use_file(): for calls that neither keep the file nor change the table.
     Result<Ref<fs::File>> file(int fd) const { return thread.files->get(fd); }
+    Result<fs::FileUse> use_file(int fd) const { return thread.files->use(fd); }
 };
 
 // Returns the value for rax: a result, or -errno. By value: the entry stubs pass it in two registers.

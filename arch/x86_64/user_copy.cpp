@@ -1,6 +1,8 @@
 #include "arch/x86_64/user_copy.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "arch/x86_64/exception_fixup.h"
 #include "core/weakness.h"
@@ -70,26 +72,48 @@ Result<void> zero_user(UserAddr destination, size_t size) {
     return {};
 }
 
+namespace {
+
+// One byte or word; false at a fault.
+template <typename Word>
+bool load(UserAddr from, Word& word) {
+    asm goto("1: mov (%[from]), %[word]\n" FIXUP(1b, %l[bad])
+             : [word] "=r"(word) : [from] "r"(from.value()) : "memory" : bad);
+    return true;
+bad:
+    return false;
+}
+
+// The highest bit of the first zero byte is the lowest bit set (bits above it may be wrong).
+constexpr uint64_t zero_bytes(uint64_t word) {
+    return (word - 0x0101'0101'0101'0101) & ~word & 0x8080'8080'8080'8080;
+}
+
+}  // namespace
+
 Result<size_t> copy_in_string(char* destination, UserAddr source, size_t capacity) {
+    if (!in_user_range(source, 1)) return fail(Errno::kFault);
+    const size_t limit = std::min<size_t>(capacity, core::kUserEnd - source.value());
     size_t length = 0;
-    while (length < capacity) {
-        if (!in_user_range(source + length, 1)) return fail(Errno::kFault);
-        bool failed = true;
-        ProgramKeys keys;
-        char byte;
-        asm volatile(
-            "1: movb (%[from]), %[byte]\n"
-            "   movb $0, %[failed]\n"
-            "2:\n" FIXUP(1b, 2b)
-            : [failed] "+&q"(failed), [byte] "=&q"(byte)
-            : [from] "r"(source.value() + length)
-            : "memory");
-        if (failed) return fail(Errno::kFault);
-        destination[length] = byte;
-        if (byte == '\0') return length;
-        length++;
+    ProgramKeys keys;
+    while (length < limit) {
+        UserAddr from = source + length;
+        // Words, but not across the end of a page: the string may end before it.
+        if (length + 8 <= limit && from.page_offset() <= core::kPageSize - 8) [[likely]] {
+            uint64_t word;
+            if (!load(from, word)) return fail(Errno::kFault);
+            std::memcpy(destination + length, &word, 8);
+            if (uint64_t zeros = zero_bytes(word)) return length + static_cast<unsigned>(__builtin_ctzll(zeros)) / 8;
+            length += 8;
+        } else {
+            char byte;
+            if (!load(from, byte)) return fail(Errno::kFault);
+            destination[length] = byte;
+            if (byte == '\0') return length;
+            length++;
+        }
     }
-    return fail(Errno::kNameTooLong);
+    return fail(limit < capacity ? Errno::kFault : Errno::kNameTooLong);
 }
 
 namespace {

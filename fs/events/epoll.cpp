@@ -2,7 +2,7 @@
 
 #include <climits>
 
-#include "arch/x86_64/user_copy.h"
+#include "arch/x86_64/user_word.h"
 #include "core/log.h"
 #include "fs/events/thread_waiter.h"
 
@@ -110,7 +110,7 @@ void Epoll::mark_ready(Item& item) {
 
 // The first ready item that scan number `scan` has not seen, or null. Level-triggered items stay on the list, at its
 // end; the others leave it. `*more` tells whether there is another one to take.
-Epoll::Item* Epoll::take_ready(uint32_t scan, bool* more) {
+[[gnu::always_inline]] inline Epoll::Item* Epoll::take_ready(uint32_t scan, bool* more) {
     core::SpinGuard guard(ready_lock_);
     auto& ready = items_->ready;
     *more = false;
@@ -128,18 +128,21 @@ Epoll::Item* Epoll::take_ready(uint32_t scan, bool* more) {
 }
 
 // What of its events an item is ready for. If nothing, it is off the ready list, unless a wake-up put it there since.
-uint32_t Epoll::ready_events(Item& item) {
+[[gnu::always_inline]] inline uint32_t Epoll::ready_events(Item& item) {
     uint32_t wanted = item.events.load(std::memory_order_relaxed);
     if (!(wanted & ~kPrivateBits)) return 0;
     uint32_t ready = item.file.poll(nullptr) & wanted;
-    if (ready || !item.ready_hook.is_linked()) return ready;
+    return ready || !item.ready_hook.is_linked() ? ready : leave_ready_list(item, wanted);
+}
+
+[[gnu::noinline]] uint32_t Epoll::leave_ready_list(Item& item, uint32_t wanted) {
     {
         core::SpinGuard guard(ready_lock_);
         item.ready_hook.unlink();
         if (items_->ready.empty()) has_ready_.store(false, std::memory_order_relaxed);
     }
     // A wake-up that found it on the list has done nothing: ask once more.
-    ready = item.file.poll(nullptr) & wanted;
+    uint32_t ready = item.file.poll(nullptr) & wanted;
     if (ready && !(wanted & (kEpollEdge | kEpollOneShot))) put_back(item, false);
     return ready;
 }
@@ -280,7 +283,9 @@ Result<size_t> Epoll::collect(UserOut<EpollEvent> events, size_t capacity) {
         uint32_t wanted = item->events.load(std::memory_order_relaxed);
         uint32_t ready = ready_events(*item);
         if (!ready) continue;
-        if (!arch::copy_out(events + count, EpollEvent{ready, item->data})) [[unlikely]] {
+        uint64_t to = (events + count).address().value();
+        if (!arch::store_user_word(to, ready) ||
+            !arch::store_user_word(to + offsetof(EpollEvent, data), item->data)) [[unlikely]] {
             put_back(*item, true);
             fault = true;
             break;
@@ -295,13 +300,8 @@ Result<size_t> Epoll::collect(UserOut<EpollEvent> events, size_t capacity) {
     return count;
 }
 
-Result<size_t> Epoll::wait(UserOut<EpollEvent> events, size_t capacity, Nanoseconds deadline) {
-    for (bool last = deadline == 0;;) {
-        if (has_ready_.load(std::memory_order_acquire)) {
-            size_t count = TRY(collect(events, capacity));
-            if (count > 0) return count;
-        }
-        if (last) return 0;
+Result<size_t> Epoll::wait_slowly(UserOut<EpollEvent> events, size_t capacity, Nanoseconds deadline) {
+    for (bool last = false; !last;) {
         ThreadWaiter waiter(true);
         sched::prepare_sleep(sched::Interruptible::kYes);
         waiters_.add(waiter);
@@ -311,7 +311,11 @@ Result<size_t> Epoll::wait(UserOut<EpollEvent> events, size_t capacity, Nanoseco
         waiters_.remove(waiter);
         if (outcome == sched::Wake::kInterrupted && !has_ready_.load()) return fail(Errno::kIntr);
         last = outcome != sched::Wake::kWoken;
+        if (!has_ready_.load(std::memory_order_acquire)) continue;
+        size_t count = TRY(collect(events, capacity));
+        if (count > 0) return count;
     }
+    return 0;
 }
 
 uint32_t Epoll::poll(PollRegistrar* registrar) {

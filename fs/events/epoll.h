@@ -42,7 +42,14 @@ class Epoll final : public AnonymousFile {
     Result<void> remove(File& file, int fd);
 
     // epoll_wait(2): events stored, 0 at the deadline (0: do not wait). EINTR, EFAULT.
-    Result<size_t> wait(UserOut<EpollEvent> events, size_t capacity, Nanoseconds deadline);
+    Result<size_t> wait(UserOut<EpollEvent> events, size_t capacity, Nanoseconds deadline) {
+        if (has_ready_.load(std::memory_order_acquire)) [[likely]] {
+            auto count = collect(events, capacity);
+            if (!count || *count > 0) [[likely]] return count;
+        }
+        if (deadline == 0) return 0;
+        return wait_slowly(events, capacity, deadline);
+    }
 
     Result<size_t> read(Destination&, uint64_t*) override { return fail(Errno::kInval); }
     Result<size_t> write(Source&, uint64_t*) override { return fail(Errno::kInval); }
@@ -67,7 +74,9 @@ class Epoll final : public AnonymousFile {
     void destroy_item_locked(Item& item);
     void mark_ready(Item& item);
     Item* take_ready(uint32_t scan, bool* more);
+    Result<size_t> wait_slowly(UserOut<EpollEvent> events, size_t capacity, Nanoseconds deadline);
     uint32_t ready_events(Item& item);
+    uint32_t leave_ready_list(Item& item, uint32_t wanted);
     void put_back(Item& item, bool at_front);
     Result<size_t> collect(UserOut<EpollEvent> events, size_t capacity);
     bool reaches(const Epoll& target, unsigned depth);

@@ -305,3 +305,25 @@ CASE(file_system_state) {
     SHOW(fstatfs(-1, &info));
     SHOW(syscall(SYS_statfs, "/tmp", bad_address()));
 }
+
+CASE(paths_that_end_with_the_memory) {
+    // Paths of all lengths whose last byte is the last one of the mapped memory.
+    COVERS(access);
+    char* page = (char*)MUST(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    MUST(mprotect(page + 4096, 4096, PROT_NONE));
+    int found = 0, faults = 0;
+    for (int length = 1; length <= 20; length++) {
+        char* path = page + 4096 - length - 1;
+        memset(path, '/', length);
+        path[length] = 0;
+        found += access(path, F_OK) == 0;
+        path[length] = '/';
+        faults += access(path, F_OK) == -1 && errno == EFAULT;
+    }
+    print("found %d, faults %d\n", found, faults);
+    // A path that crosses from one page to the next.
+    MUST(mprotect(page + 4096, 4096, PROT_READ | PROT_WRITE));
+    int across = 0;
+    for (int before = 1; before < 10; before++) across += access(strcpy(page + 4096 - before, "/dev/../dev/null"), F_OK) == 0;
+    print("across pages %d\n", across);
+}
