@@ -355,3 +355,32 @@ CASE(signal_storm_is_counted_once_each) {
     print("%s\n", decode_status(wait_for(pid)));
     print("count %d\n", (int)count);
 }
+
+static int frame_change;
+
+// Each return from a handler loads what the frame holds by then.
+static void change_frame(int, siginfo_t*, void* context) {
+    auto* user = (ucontext_t*)context;
+    auto* area = (uint32_t*)user->uc_mcontext.fpregs;
+    const int kXmm0 = 160 / 4, kMagic1 = 464 / 4, kSize = 468 / 4;
+    if (frame_change > 0) area[kXmm0] = 0x1000 + frame_change;
+    if (frame_change == 2) area[kMagic1] = 0;                  // only the legacy part is taken then
+    if (frame_change == 3) area[area[kSize] / 4 - 1] = 0;      // magic2: the same
+    if (frame_change == 4) user->uc_mcontext.fpregs = nullptr;  // the state of a fresh program
+}
+
+CASE(handlers_change_the_frame) {
+    struct sigaction action = {};
+    action.sa_sigaction = change_frame;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGUSR1, &action, nullptr);
+    for (frame_change = 0; frame_change <= 4; frame_change++) {
+        long result = SYS_kill;
+        unsigned first, second;
+        asm volatile("pcmpeqb %%xmm0, %%xmm0; syscall; movd %%xmm0, %1; psrldq $4, %%xmm0; movd %%xmm0, %2"
+                     : "+a"(result), "=r"(first), "=r"(second)
+                     : "D"((long)getpid()), "S"((long)SIGUSR1)
+                     : "rcx", "r11", "memory", "xmm0");
+        print("change %d: result %ld, words %x %x\n", frame_change, result, first, second);
+    }
+}
