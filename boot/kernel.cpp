@@ -66,6 +66,7 @@ void must(Result<void> result, const char* step) {
 // The rest of the boot, on a kernel thread that may sleep.
 void bring_up(void*) {
     must(start_other_processors(drivers::processor_apic_ids()), "starting the other processors");
+    retire_init_text();
     auto options = parse(start_info.command_line);
     if (!options) must(fail(options.error()), "reading the command line");
     drivers::initialize();

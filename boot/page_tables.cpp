@@ -4,11 +4,13 @@
 
 #include <cstring>
 
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/interrupts.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/page_table.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
+#include "arch/x86_64/tlb.h"
 #include "arch/x86_64/top_table.h"
 #include "core/panic.h"
 #include "mm/frames.h"
@@ -19,7 +21,7 @@ namespace {
 
 using arch::PageEntry;
 
-extern "C" const char text_start[], text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
+extern "C" const char text_start[], text_end[], init_text_start[], init_text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
 
 // Tables that are needed before the frame allocator runs: the direct map of the first 4 GiB and of RAM above it,
 // the image, one page for kernel stacks' slot, device registers.
@@ -69,7 +71,7 @@ constexpr uint64_t kGiB = uint64_t{1} << 30;
 
 }  // namespace
 
-void build_kernel_tables(core::PhysAddr ram_end) {
+ISOUNIK_INIT void build_kernel_tables(core::PhysAddr ram_end) {
     top_table = new_table();
     // Device registers stand below 4 GiB, from 3 GiB on wherever RAM does not reach.
     for (uint64_t at = 0; at < 4 * kGiB; at += core::kHugePageSize) {
@@ -83,6 +85,7 @@ void build_kernel_tables(core::PhysAddr ram_end) {
         at += giant_pages ? kGiB : core::kHugePageSize;
     }
     map_image(text_start, text_end, kCode);
+    map_image(init_text_start, init_text_end, kCode);
     map_image(rodata_start, rodata_end, kReadOnly);
     map_image(data_start, image_end, kData);
     map(arch::kProcessorDataBase, image_physical(boot_processor_page), 1, kData);
@@ -92,7 +95,7 @@ void build_kernel_tables(core::PhysAddr ram_end) {
         if (slot == arch::kProcessorSlot || slot == arch::kExposedSlot) continue;
         arch::set_kernel_top_entry(slot, top_table[slot]);
     }
-    arch::write_cr3(image_physical(top_table));
+    arch::init_write_cr3(image_physical(top_table));
     auto processor = new (boot_processor_page) arch::Processor();
     processor->kernel_top_table = image_physical(top_table);
     arch::set_processor_of(0, processor);
@@ -108,6 +111,18 @@ Result<core::PhysAddr> make_kernel_table(unsigned number) {
     }
     if (frame.address().value() >= 4 * kGiB) PANIC("the kernel's table must lie below 4 GiB");
     return frame.address();
+}
+
+void retire_init_text() {
+    for (const char* at = init_text_start; at < init_text_end; at += core::kPageSize) {
+        auto address = reinterpret_cast<uint64_t>(at);
+        uint64_t* table = top_table;
+        for (unsigned level = arch::kTopLevel; level > 1; level--) {
+            table = descend(table[arch::table_index(address, level)]);
+        }
+        table[arch::table_index(address, 1)] = 0;
+    }
+    arch::flush({.cpus = ~uint64_t{0}, .everything = true});
 }
 
 }  // namespace boot

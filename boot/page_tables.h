@@ -11,5 +11,8 @@ void build_kernel_tables(core::PhysAddr ram_end);
 // A copy of the kernel's top-level table with processor `number`'s own slots, for its kernel threads. Needs
 // mpk::build_processor_slots(). Returns its physical address (below 4 GiB for processors that start with it).
 Result<core::PhysAddr> make_kernel_table(unsigned number);
+// Unmaps the functions marked ISOUNIK_INIT (arch/x86_64/armed.h). Once, when all processors are up, before the first
+// program.
+void retire_init_text();
 
 }  // namespace boot

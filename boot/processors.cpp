@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "arch/x86_64/apic.h"
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/interrupts.h"
@@ -78,12 +79,12 @@ void processor_main(unsigned number) {
 
 }  // namespace
 
-void initialize_this_processor() {
+ISOUNIK_INIT void initialize_this_processor() {
     uint64_t cr4 = arch::read_cr4() | arch::kCr4FsGsBase;
     if (arch::cpuid(7).ecx & 1 << 3) cr4 |= arch::kCr4ProtectionKeys;
-    arch::write_cr4(cr4);
+    arch::init_write_cr4(cr4);
     arch::initialize_fpu();
-    arch::load_kernel_table();
+    arch::init_write_cr3(arch::processor().loaded_top_table = arch::processor().kernel_top_table);
     mpk::load_descriptors();
     arch::initialize_local_apic();
     arch::processor().apic_id = arch::local_apic_id();
@@ -101,6 +102,7 @@ Result<void> start_other_processors(std::span<const uint32_t> apic_ids) {
             number++;
         } else if (started.error() == Errno::kTimedOut) {
             klog::error("processor with APIC id {} did not start", apic_id);
+            arch::park_processor(apic_id);
         } else {
             return started;
         }

@@ -1,6 +1,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/registers.h"
 #include "drivers/kvmclock.h"
 #include "mm/frames.h"

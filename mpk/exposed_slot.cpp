@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/page_table.h"
 #include "arch/x86_64/registers.h"
@@ -30,7 +31,7 @@ struct StubWindow {
 };
 extern const StubWindow stub_windows[], stub_windows_end[];
 // boot/kernel.ld.
-extern const char stubs_physical[], stubs_page_count[];
+extern const char stubs_physical[], stubs_page_count[], armed_physical[];
 }
 
 struct SharedPages {
@@ -164,8 +165,13 @@ Result<void> build_processor_slots(unsigned number, core::Pfn page) {
     static_cast<arch::Processor*>(mm::to_pointer(page))->step_page = mm::to_pointer(step);
     core::Pfn data_table = TRY(new_table());
     table_at(data_table).set(arch::table_index(PROCESSOR_BASE, 1), PageEntry::kernel_data(page));
+    unsigned armed = arch::table_index(ARMED_BASE, 1);
+    core::Pfn armed_frame(core::PhysAddr(reinterpret_cast<uint64_t>(armed_physical)));
+    table_at(data_table).set(armed, PageEntry(armed_frame, kData));
     core::Pfn data_chain = TRY(chain_to(data_table, PROCESSOR_BASE));
-    static_cast<arch::Processor*>(mm::to_pointer(page))->exit_to_program = exit_stub(arch::Model::kConfined);
+    auto processor = static_cast<arch::Processor*>(mm::to_pointer(page));
+    processor->exit_to_program = exit_stub(arch::Model::kConfined);
+    processor->armed_entry = &table_at(data_table).entries[armed];
     core::Pfn scratch = TRY(new_page());
     core::Pfn stub_frame(core::PhysAddr(reinterpret_cast<uint64_t>(stubs_physical)));
     for (unsigned i = 0; i < arch::kModelCount; i++) {
@@ -193,7 +199,7 @@ Result<void> build_processor_slots(unsigned number, core::Pfn page) {
     return {};
 }
 
-void load_descriptors() {
+ISOUNIK_INIT void load_descriptors() {
     struct [[gnu::packed]] {
         uint16_t limit;
         uint64_t base;

@@ -1,5 +1,6 @@
 #include "arch/x86_64/apic.h"
 
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/interrupts.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
@@ -46,8 +47,10 @@ void delay_microseconds(uint64_t microseconds) {
 
 void initialize_local_apic() {
     uint64_t base = read_msr(kMsrApicBase);
-    if (cpuid(1).ecx & (1 << 21)) {
-        write_msr(kMsrApicBase, base | kBaseEnable | kBaseX2Apic);
+    // The memory-mapped registers are cheaper: each WRMSR needs the armed page. x2APIC only if the firmware has
+    // switched it on, which it must for more than 255 processors; all have the same mode then.
+    if (base & kBaseX2Apic) {
+        write_msr(kMsrApicBase, base | kBaseEnable);
     } else {
         write_msr(kMsrApicBase, base | kBaseEnable);
         if (!registers) {
@@ -71,6 +74,8 @@ bool interrupt_in_service(uint8_t vector) {
     return read(kInService + vector / 32 * 0x10) >> (vector % 32) & 1;
 }
 void send_ipi(uint32_t apic_id, uint8_t vector) { send(apic_id, vector); }
+
+void park_processor(uint32_t apic_id) { send(apic_id, 0x4500); }
 
 void start_processor(uint32_t apic_id, uint8_t page) {
     send(apic_id, 0x4500);  // INIT, assert

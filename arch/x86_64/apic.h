@@ -1,5 +1,5 @@
-// The local APIC: identity, end of interrupt, inter-processor interrupts, one-shot timer. x2APIC where the
-// processor has it, else the memory-mapped xAPIC (SDM vol. 3, chapter 11).
+// The local APIC: identity, end of interrupt, inter-processor interrupts, one-shot timer. The memory-mapped xAPIC,
+// but x2APIC where the firmware has switched it on (SDM vol. 3, chapter 11).
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,9 @@ bool interrupt_in_service(uint8_t vector);
 void send_ipi(uint32_t apic_id, uint8_t vector);
 // INIT, SIPI, SIPI to start a processor at physical address page * 4096. Returns after the second SIPI.
 void start_processor(uint32_t apic_id, uint8_t page);
+
+// INIT: it waits for a start from now on, whatever it did.
+void park_processor(uint32_t apic_id);
 
 // Raises kVectorTimer on this processor once, `delta_ns` from now (at least 1 ns), or never again (kNever).
 void set_timer(Nanoseconds delta_ns);

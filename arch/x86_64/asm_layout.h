@@ -5,6 +5,7 @@
 #define EXPOSED_BASE 0xffffff0000000000
 // The last page of its slot, so that the stubs of the next slot reach it RIP-relative.
 #define PROCESSOR_BASE 0xfffffefffffff000
+#define ARMED_BASE 0xfffffeffffffd000  // arch/x86_64/armed.h
 
 // Pages of the exposed slot, relative to EXPOSED_BASE (docs/architecture.md, "The exposed slot").
 #define EXPOSED_GATE 0x0000      // jump to the model's system-call stub; LSTAR points here

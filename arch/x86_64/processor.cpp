@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/page_ops.h"
 #include "arch/x86_64/pkru.h"

@@ -1,4 +1,4 @@
-// Control registers, MSRs, CPUID and ports as C++ functions. SDM vol. 2 and 4; nothing here has state.
+// Control registers, CPUID and ports as C++ functions; what is powerful is in armed.h. SDM vol. 2 and 4; nothing here has state.
 #pragma once
 
 #include <cstdint>
@@ -20,23 +20,10 @@ inline constexpr uint32_t kMsrApicBase = 0x1b, kMsrEfer = 0xc0000080, kMsrStar =
 
 inline constexpr uint64_t kCr4FsGsBase = 1 << 16, kCr4ProtectionKeys = 1 << 22;
 
-inline uint64_t read_msr(uint32_t msr) {
-    uint32_t low, high;
-    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-    return low | uint64_t{high} << 32;
-}
-inline void write_msr(uint32_t msr, uint64_t value) {
-    asm volatile("wrmsr" : : "c"(msr), "a"(static_cast<uint32_t>(value)), "d"(static_cast<uint32_t>(value >> 32))
-                 : "memory");
-}
-
 inline uint64_t read_cr0() { uint64_t v; asm volatile("mov %%cr0, %0" : "=r"(v)); return v; }
-inline void write_cr0(uint64_t v) { asm volatile("mov %0, %%cr0" : : "r"(v) : "memory"); }
 inline uint64_t read_cr2() { uint64_t v; asm volatile("mov %%cr2, %0" : "=r"(v)); return v; }
 inline uint64_t read_cr3() { uint64_t v; asm volatile("mov %%cr3, %0" : "=r"(v)); return v; }
-inline void write_cr3(uint64_t v) { asm volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
 inline uint64_t read_cr4() { uint64_t v; asm volatile("mov %%cr4, %0" : "=r"(v)); return v; }
-inline void write_cr4(uint64_t v) { asm volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
 inline void invalidate_page(uint64_t address) { asm volatile("invlpg (%0)" : : "r"(address) : "memory"); }
 
 inline uint64_t read_tsc() {

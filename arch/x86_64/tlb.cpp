@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "arch/x86_64/apic.h"
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/interrupts.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/processor.h"

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "arch/x86_64/armed.h"
 #include "arch/x86_64/exception_fixup.h"
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/pkru.h"
@@ -81,9 +82,9 @@ std::byte* allocate_area() {
 
 }  // namespace
 
-void initialize_fpu() {
-    write_cr0((read_cr0() & ~uint64_t{0b1100}) | 0b10);                 // EM = TS = 0, MP = 1
-    write_cr4(read_cr4() | 1 << 9 | 1 << 10 | 1 << 18);                 // OSFXSR, OSXMMEXCPT, OSXSAVE
+ISOUNIK_INIT void initialize_fpu() {
+    init_write_cr0((read_cr0() & ~uint64_t{0b1100}) | 0b10);                 // EM = TS = 0, MP = 1
+    init_write_cr4(read_cr4() | 1 << 9 | 1 << 10 | 1 << 18);                 // OSFXSR, OSXMMEXCPT, OSXSAVE
     CpuidResult supported = cpuid(0xd, 0);
     uint64_t features = kXcr0X87 | kXcr0Sse;
     if (supported.eax & kXcr0Avx) features |= kXcr0Avx;

@@ -1,4 +1,5 @@
 // Ends the machine. Each way is tried in turn; the next one follows if the machine is still there after a while.
+#include "arch/x86_64/armed.h"
 #include "drivers/acpi/acpi.h"
 #include "drivers/devices.h"
 #include "drivers/registers.h"
@@ -56,7 +57,8 @@ void power_off() {
         uint16_t limit = 0;
         uint64_t base = 0;
     } none;
-    asm volatile("lidt %0; int3" ::"m"(none));
+    arch::load_idt(&none);
+    asm volatile("int3");
     for (;;) cpu_relax();
 }
 
