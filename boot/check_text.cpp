@@ -4,7 +4,8 @@
 // WRPKRU may stand in the stubs, where the value is compared behind it. The armed page and the boot's own text are
 // not executable while programs run. Left out of the list, as they give a program no more than `cli` and `hlt` do:
 // reads of control and debug registers and MSRs (the values are no secrets), CLTS (CR0.TS is 0 anyway), SYSRET and
-// SYSEXIT (to ring 3, which has less rights), INVD and WBINVD (a hypervisor intercepts INVD, SDM vol. 3, 26.1.2).
+// SYSEXIT (to ring 3, which has less rights), INVD and WBINVD (a hypervisor intercepts INVD, SDM vol. 3, 26.1.2), LLDT
+// and LTR (the GDT is read-only and holds no LDT and no TSS but the busy one).
 #include <elf.h>
 
 #include <cstdio>
@@ -24,6 +25,7 @@ using mpk::inspect::Sequence;
 bool is_powerful(Sequence sequence, std::byte second) {
     switch (sequence) {
         case Sequence::kNone:
+        case Sequence::kLoadLdtOrTask:
         case Sequence::kClearTaskSwitched:
         case Sequence::kSystemReturn:
         case Sequence::kInvalidateCaches: return false;
