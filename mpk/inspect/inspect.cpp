@@ -233,6 +233,11 @@ Result<void> Inspector::resolve(uint64_t offset, SequenceMatch match) {
     }));
     if (removed) return {};
     if (!in_code) {
+        // It opens the kernel to whoever calls it, and its three bytes hardly stand in a table by chance: a function
+        // that the program reaches by a pointer only (pkey_set() of a stripped static program).
+        if (match.sequence == Sequence::kWritePkru) {
+            return refusal_("wrpkru stands in bytes that cannot be proven to be code", offset);
+        }
         TRY(result_.residuals_.push_back({offset, match.sequence}));
         return {};
     }

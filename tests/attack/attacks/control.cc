@@ -39,17 +39,6 @@ ATTACK(call_kernel_functions) {
     if (tried > 1000) refused("called them all");
 }
 
-// MSR 0xc0000102 (KERNEL_GS_BASE): nobody here uses it.
-ATTACK(jump_to_wrmsr) {
-    uint64_t target = kernel_function("isounik_armed_wrmsr");
-    if (!target) return;
-    int signal = attempt([&] {
-        asm volatile("call *%[target]" : : [target] "r"(target), "c"(0xc0000102), "a"(0x1234), "d"(0) : "memory");
-    });
-    if (signal == 0) breach("WRMSR was executed");
-    else refused(fault.rip == target ? "it cannot be executed" : "it ended elsewhere");
-}
-
 namespace {
 
 // sigreturn with `change` made to the frame, as a handler can.

@@ -43,9 +43,10 @@ ATTACK(wrpkru_in_plain_sight) {
 #define HIDDEN(name, what, bytes)                                                                           \
     ATTACK(name) {                                                                                          \
         int signal = attempt([] {                                                                           \
-            asm volatile("lea 2f+1(%%rip), %%rsi\n xor %%edx, %%edx\n xor %%eax, %%eax\n"                   \
-                         "mov $0xc0000102, %%ecx\n jmp *%%rsi\n"                                            \
-                         "2: mov $" bytes ", %%eax\n" : : : "rax", "rcx", "rdx", "rsi", "memory");          \
+            /* The branch that is never taken proves to the inspection that there is code at 2. */            \
+            asm volatile("lea 2f+1(%%rip), %%rsi\n xor %%edx, %%edx\n mov $0xc0000102, %%ecx\n"             \
+                         "xor %%eax, %%eax\n jnz 2f\n jmp *%%rsi\n"                                         \
+                         "2: mov $" bytes ", %%eax\n" : : : "rax", "rcx", "rdx", "rsi", "memory", "cc");    \
         });                                                                                                 \
         if (signal == 0) breach(what " was executed");                                                      \
         else refused("it got a signal");                                                                    \

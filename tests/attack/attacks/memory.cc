@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "attack.h"
 
 namespace {
@@ -61,6 +63,14 @@ ATTACK(write_kernel_memory_out_by_call) {
     int memory = static_cast<int>(syscall(SYS_memfd_create, "out", 0));
     for (uint64_t address : kAddresses) {
         if (syscall(SYS_write, memory, address, 8) > 0) breach("write(2) read the kernel's memory");
+    }
+    // A signal mask that is taken from there can be asked for.
+    uint64_t mask = 0;
+    for (uint64_t address : {kDirectMap + 0x100000, kProcessorPage}) {
+        if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, address, nullptr, 8) != 0) continue;
+        if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &mask, 8) == 0) {
+            breach("rt_sigprocmask read the kernel's memory");
+        }
     }
     refused("EFAULT");
 }
