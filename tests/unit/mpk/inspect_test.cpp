@@ -116,7 +116,7 @@ TEST(Inspect, SequenceAcrossPages) {
 TEST(Inspect, TablesBetweenFunctionsStay) {
     ElfBuilder elf;
     elf.function({kNop, kNop, kNop, kNop, kNop, kNop, kNop, kNop, kRet});
-    uint64_t table = elf.bytes({0xf4, 0xee, 0x0f, 0x30, 0xfa, 0x0f, 0x01, 0xef, 0x00});
+    uint64_t table = elf.bytes({0xf4, 0xee, 0x0f, 0x30, 0xfa, 0x0f, 0x01, 0x10, 0x00});
     elf.function({kRet});
     Inspection i = isolatable(elf.build());
     EXPECT_THAT(i.map().sites, IsEmpty());
@@ -124,7 +124,14 @@ TEST(Inspect, TablesBetweenFunctionsStay) {
     EXPECT_EQ(i.residuals()[0].offset, table + 2);
     EXPECT_EQ(i.residuals()[0].sequence, Sequence::kModelRegister);
     EXPECT_EQ(i.residuals()[1].offset, table + 5);
-    EXPECT_EQ(i.residuals()[1].sequence, Sequence::kWritePkru);
+    EXPECT_EQ(i.residuals()[1].sequence, Sequence::kLoadTable);
+}
+
+TEST(Inspect, WrpkruThatIsNotProvenToBeCodeIsRefused) {
+    ElfBuilder elf;
+    elf.function({kNop, kNop, kNop, kNop, kNop, kNop, kNop, kNop, kRet});
+    elf.bytes({0x31, 0xd2, 0x0f, 0x01, 0xef, kRet});  // pkey_set(), if nothing says that there is a function
+    EXPECT_THAT(refused(elf.build()), HasSubstr("wrpkru"));
 }
 
 TEST(Inspect, WhatDirectBranchesReachIsCode) {
