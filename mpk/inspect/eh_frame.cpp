@@ -105,9 +105,11 @@ std::optional<uint8_t> encoding_of_cie(Cursor cie) {
 
 }  // namespace
 
-Result<void> read_eh_frame(const Reader& file, const ElfImage& image, core::Vector<FunctionRange>& functions,
-                           Refusal& refusal) {
-    if (!image.eh_frame_header()) return {};
+namespace {
+
+// The address of .eh_frame: as PT_GNU_EH_FRAME says, else the section's. 0: there is none.
+Result<uint64_t> find_eh_frame(const Reader& file, const ElfImage& image, Refusal& refusal) {
+    if (!image.eh_frame_header()) return image.eh_frame_section().value_or(0);
     const Segment table = *image.eh_frame_header();
     constexpr size_t kHeader = 12;  // as much as its first pointer can need
     if (table.size < kHeader) return refusal("its .eh_frame_hdr is cut off", table.offset);
@@ -119,11 +121,20 @@ Result<void> read_eh_frame(const Reader& file, const ElfImage& image, core::Vect
     const uint64_t address = cursor.take_pointer(encoding, true);
     if (version != 1 || encoding == kOmitted || !cursor.ok())
         return refusal("its .eh_frame_hdr is broken", table.offset);
+    return address;
+}
 
+}  // namespace
+
+Result<void> read_eh_frame(const Reader& file, const ElfImage& image, core::Vector<FunctionRange>& functions,
+                           Refusal& refusal) {
+    const uint64_t address = TRY(find_eh_frame(file, image, refusal));
+    if (address == 0) return {};
+    const uint64_t place = image.eh_frame_header() ? image.eh_frame_header()->offset : 0;
     const Segment* home = nullptr;
     for (const Segment& segment : image.loaded())
         if (segment.contains_address(address)) home = &segment;
-    if (!home) return refusal("its .eh_frame lies outside of the file", table.offset);
+    if (!home) return refusal("its .eh_frame lies outside of the file", place);
     const uint64_t begin = home->offset_of(address), end = home->end_offset();
     core::Vector<std::byte> storage;
     std::span<const std::byte> bytes = file.view(begin, end - begin);

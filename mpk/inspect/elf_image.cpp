@@ -60,17 +60,27 @@ Result<ElfImage> ElfImage::parse(const Reader& file, Refusal& refusal) {
     }
     if (dynamic) TRY(image.parse_dynamic(file, *dynamic, refusal));
 
-    // Section headers are no part of what is loaded: broken ones only mean that there is no symbol table.
-    if (header.e_shentsize == sizeof(Elf64_Shdr)) {
-        auto sections = for_each_struct<Elf64_Shdr>(
-            file, header.e_shoff, header.e_shnum, [&](const Elf64_Shdr& section) -> Result<void> {
-                if (section.sh_type == SHT_SYMTAB && section.sh_entsize == sizeof(Elf64_Sym))
-                    image.symbols_[1] = {0, section.sh_offset, section.sh_size};
-                return {};
-            });
-        if (!sections && sections.error() != Errno::kNoExec) return fail(sections.error());
-    }
+    auto sections = image.parse_sections(file, header);
+    if (!sections && sections.error() != Errno::kNoExec) return fail(sections.error());
     return image;
+}
+
+// Section headers are no part of what is loaded: broken ones (NOEXEC) only mean that less is known.
+Result<void> ElfImage::parse_sections(const Reader& file, const Elf64_Ehdr& header) {
+    if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum) return fail(Errno::kNoExec);
+    const auto names =
+        TRY(read_struct<Elf64_Shdr>(file, header.e_shoff + header.e_shstrndx * uint64_t{sizeof(Elf64_Shdr)}));
+    return for_each_struct<Elf64_Shdr>(
+        file, header.e_shoff, header.e_shnum, [&](const Elf64_Shdr& section) -> Result<void> {
+            if (section.sh_type == SHT_SYMTAB && section.sh_entsize == sizeof(Elf64_Sym))
+                symbols_[1] = {0, section.sh_offset, section.sh_size};
+            struct { char text[10]; } name;
+            constexpr char kEhFrame[10] = ".eh_frame";
+            if (!(section.sh_flags & SHF_ALLOC) || section.sh_name >= names.sh_size) return {};
+            auto read = read_struct<decltype(name)>(file, names.sh_offset + section.sh_name);
+            if (read && std::memcmp(read->text, kEhFrame, sizeof kEhFrame) == 0) eh_frame_section_ = section.sh_addr;
+            return {};
+        });
 }
 
 Result<void> ElfImage::parse_dynamic(const Reader& file, const Segment& where, Refusal& refusal) {

@@ -69,6 +69,8 @@ class ElfImage {
     std::span<const Segment> executable() const { return executable_; }
     uint64_t entry() const { return entry_; }
     std::optional<Segment> eh_frame_header() const { return eh_frame_header_; }
+    // Where the section .eh_frame begins: static programs have no header for it. Nothing if no section is called so.
+    std::optional<uint64_t> eh_frame_section() const { return eh_frame_section_; }
     // The offset of a mapped address; nothing if the file has no byte for it.
     std::optional<uint64_t> offset_of(uint64_t address) const;
     const Segment* executable_at(uint64_t address) const;
@@ -80,9 +82,11 @@ class ElfImage {
 
   private:
     Result<void> parse_dynamic(const Reader& file, const Segment& where, Refusal& refusal);
+    Result<void> parse_sections(const Reader& file, const Elf64_Ehdr& header);
 
     core::Vector<Segment> loaded_, executable_;
     std::optional<Segment> eh_frame_header_;
+    std::optional<uint64_t> eh_frame_section_;
     uint64_t entry_ = 0;
     uint64_t init_ = 0, fini_ = 0;
     // Parts of the file; size 0: there is none.
