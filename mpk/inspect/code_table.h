@@ -43,7 +43,7 @@ static_assert(sizeof(TableFooter) == 48);
 
 inline constexpr uint64_t kTableMagic = 0x3150'414d'4544'4f43;  // "CODEMAP1" as bytes
 // Raised when the format or the rules of inspection change: a table of another version is not used.
-inline constexpr uint64_t kTableVersion = 3;
+inline constexpr uint64_t kTableVersion = 4;
 
 // Over whole 8-byte words.
 uint64_t table_checksum(std::span<const uint64_t> words);
