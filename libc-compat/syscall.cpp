@@ -23,6 +23,7 @@ constexpr const SystemCallFamily* kFamilies[] = {ISOUNIK_FAMILIES(ISOUNIK_FAMILY
 
 const SystemCall* table[kTableSize];
 std::atomic<uint64_t> logged[kTableSize / 64];
+std::atomic<bool> logged_past_end{false};
 bool tracing = false;
 
 // What Linux too enters with a full frame (arch/x86/entry/syscalls/syscall_64.tbl, the "ptregs" calls), as far as
@@ -45,6 +46,8 @@ void log_unknown(const process::Thread& thread, uint64_t number) {
     if (number < kTableSize) {
         uint64_t bit = 1ull << (number % 64);
         if (logged[number / 64].fetch_or(bit, std::memory_order_relaxed) & bit) return;
+    } else if (logged_past_end.exchange(true, std::memory_order_relaxed)) {
+        return;  // a program that tries them all would fill the log
     }
     std::string_view name = system_call_name(number);
     if (name.empty()) name = "no such call";
