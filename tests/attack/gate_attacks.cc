@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <initializer_list>
+#include <span>
 
 namespace {
 
@@ -114,7 +115,7 @@ void forge(Frame* frame) {
 // Lands at every byte of the stubs that is code, with the stack pointer where each IST stack has its frame, and on
 // an own stack.
 bool near_wrpkru(uint64_t at) {
-    for (uint64_t start = at - 24; start <= at; start++) {
+    for (uint64_t start = at - 12; start <= at; start++) {
         auto bytes = reinterpret_cast<const unsigned char*>(start < kStubs ? kStubs : start);
         if (bytes[0] == 0x0f && bytes[1] == 0x01 && bytes[2] == 0xef) return true;
     }
@@ -127,9 +128,10 @@ bool sweep(bool everywhere, unsigned& repelled) {
     while (end < kExposed + 0x10000 && works([&] { (void)*reinterpret_cast<volatile char*>(end); })) end += kPage;
     uint64_t stacks[6] = {reinterpret_cast<uint64_t>(own_stack + 512)};
     for (unsigned i = 0; i < 5; i++) stacks[i + 1] = kIstPages[i] + kPage - kFrameSize;
+    unsigned count = everywhere ? 6 : 3;
     // The stubs proper come first, then 256 vectors and the entries with error codes.
     uint64_t code_end = end < kStubs + 0xb00 ? end : kStubs + 0xb00;
-    for (uint64_t stack : stacks) {
+    for (uint64_t stack : std::span(stacks, count)) {
         for (uint64_t at = kStubs; at < code_end; at++) {
             // Quick: at the bytes behind an opening or closing WRPKRU and at it.
             if (!everywhere && !near_wrpkru(at)) continue;
@@ -173,6 +175,7 @@ void attack_armed_page() {
 
 // mov $0x00c3NNcd, %eax; one byte further it reads int $NN; ret.
 asm(R"(
+.balign 16
 .globl int_table
 int_table:
 .set n, 0
