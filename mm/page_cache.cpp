@@ -106,9 +106,22 @@ Result<Pfn> PageCache::find(uint64_t index) {
 
 size_t PageCache::find_range(uint64_t first_index, std::span<Pfn> frames) {
     core::SpinGuard guard(lock_);
+    // The lowest node above a page; null if there is none. Pages that follow each other share it.
+    auto node_of = [this](uint64_t index) -> const Node* {
+        if (height_ == 0 || index >= capacity()) return nullptr;
+        uintptr_t slot = root_;
+        for (unsigned height = height_; height > 1 && slot; height--) {
+            slot = reinterpret_cast<const Node*>(slot)->slots[(index >> (kBits * (height - 1))) % kSlots];
+        }
+        return reinterpret_cast<const Node*>(slot);
+    };
     size_t found = 0;
+    const Node* node = nullptr;
     for (size_t i = 0; i < frames.size(); i++) {
-        frames[i] = root_ ? lookup_locked(first_index + i) : Pfn();
+        uint64_t index = first_index + i;
+        if (i == 0 || index % kSlots == 0) node = node_of(index);
+        if (node) frames[i] = frame_in(node->slots[index % kSlots]);
+        else frames[i] = height_ == 0 ? lookup_locked(index) : Pfn();
         if (frames[i] == Pfn()) {
             auto in_place = source_.frame_in_place(first_index + i);
             if (!in_place) continue;

@@ -278,16 +278,13 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
     space.set_layout(UserAddr(place.mmap_top), UserAddr(place.stack_top), context.stack_limit);
     LoadedProgram loaded = TRY(load_program(space, files, place));
     uint64_t vdso = vdso_mapper ? TRY(vdso_mapper(space)).value() : 0;
-    StackImage stack = TRY(make_stack(context, request, loaded, *program.credentials, program.gains_privileges, vdso,
-                                      place, random.auxiliary));
+    StackImage& stack = program.stack = TRY(make_stack(context, request, loaded, *program.credentials,
+                                                       program.gains_privileges, vdso, place, random.auxiliary));
     TRY(map_stack(space, stack, place.stack_top, loaded.executable_stack));
 
     program.layout = {loaded.program.start_code, loaded.program.end_code, loaded.program.start_data,
                       loaded.program.end_data, stack.stack_pointer, space.break_start().value(),
                       stack.argument_start, stack.argument_end, stack.environment_start, stack.environment_end};
-    program.auxiliary_words = stack.auxiliary_words < kAuxiliaryWords ? stack.auxiliary_words : kAuxiliaryWords;
-    std::memcpy(program.auxiliary_vector, stack.bytes.data() + stack.auxiliary_offset,
-                program.auxiliary_words * sizeof(uint64_t));
     if (klog::enabled(klog::Level::kInfo)) {
         klog::info("{}: isolation {} ({})", file.mappable()->map_name(), model_name(space.model()),
                    space.isolation_reason().view());
@@ -320,8 +317,10 @@ void adopt_program(Process& process, Thread& thread, PreparedProgram& program) {
         old_process_space = std::exchange(process.address_space, program.address_space);
         old_space = std::exchange(thread.address_space, program.address_space);
         process.layout = program.layout;
-        std::memcpy(process.auxiliary_vector, program.auxiliary_vector, sizeof(process.auxiliary_vector));
-        process.auxiliary_words = program.auxiliary_words;
+        const StackImage& stack = program.stack;
+        process.auxiliary_words = stack.auxiliary_words < kAuxiliaryWords ? stack.auxiliary_words : kAuxiliaryWords;
+        std::memcpy(process.auxiliary_vector, stack.bytes.data() + stack.auxiliary_offset,
+                    process.auxiliary_words * sizeof(uint64_t));
         process.actions.reset_handlers();
         std::memcpy(thread.name, program.name, sizeof(thread.name));
     }

@@ -68,8 +68,7 @@ struct PreparedProgram {
     Ref<fs::Mount> mount;
     arch::TrapFrame frame{};
     ProgramLayout layout;
-    uint64_t auxiliary_vector[kAuxiliaryWords] = {};
-    unsigned auxiliary_words = 0;
+    StackImage stack;  // with the auxiliary vector
     char name[16] = {};
 
     PreparedProgram() = default;

@@ -14,7 +14,7 @@ namespace {
 
 // SAFETY: the user operand lies below kUserEnd (checked by the callers), so a bad address can only raise a
 // page fault, and every instruction here that may fault has an entry in .fixup.
-bool copy_words_and_bytes(void* destination, const void* source, size_t size) {
+[[gnu::always_inline]] inline bool copy_words_and_bytes(void* destination, const void* source, size_t size) {
     bool failed = true;
     ProgramKeys keys;
     size_t words = size / 8, bytes = size % 8;
