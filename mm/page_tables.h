@@ -5,7 +5,7 @@
 // table page's Frame counts its parents in `references` and its non-empty entries in `index` (TableUse), so that an
 // empty table can go at once. Only the leaf level maps pages. The owner's lock is held in all functions.
 //
-// Leaf tables may be shared by the spaces that come from one another by fork (mm/README.md, "Shared leaf tables"):
+// Leaf tables may be shared by the spaces that come from one another by fork (docs/architecture.md, "Shared leaf tables"):
 // every parent entry of a shared table is read-only, and whoever wants to change the table copies it first.
 #pragma once
 

@@ -1,6 +1,6 @@
 // Page tables under fork from several threads, while others fault, protect, move and unmap: every page carries a
 // checksum, so that a page of another process, a lost or a torn one is noticed. STRESS_FORKS=n sets the number of
-// forks (5,000).
+// forks (2,600).
 #include <pthread.h>
 #include <sched.h>
 
@@ -173,7 +173,7 @@ static void forks_beside_changes(int forks) {
 CASE_WITH_LIMIT(forks_beside_changes_of_tables, 3600) {
     alarm(3600);
     const char* count = getenv("STRESS_FORKS");
-    forks_beside_changes(count ? atoi(count) : 5000);
+    forks_beside_changes(count ? atoi(count) : 2600);
 }
 
 // A file shrinks and grows while processes that share tables map it.
