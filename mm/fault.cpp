@@ -129,6 +129,7 @@ void State::fault_around(Vma& vma, UserAddr page, PageTable& leaf) {
     if (count == 0 || vma.object->page_cache().find_range(first, std::span(frames, count)) == 0) return;
     uint64_t flags = vma.page_flags();
     unsigned slot = arch::table_index(start.value(), arch::kLeafLevel);
+    uint64_t used = 0, added = 0;
     for (uint64_t i = 0; i < count; i++, slot++) {
         if (frames[i] == Pfn()) continue;
         if (!leaf.get(slot).is_empty()) {
@@ -136,8 +137,12 @@ void State::fault_around(Vma& vma, UserAddr page, PageTable& leaf) {
             continue;
         }
         bool writable = vma.is_shared() && vma.protection.write && frame_of(frames[i]).state == Frame::State::kFile;
-        PageTables::set(leaf, slot, PageEntry(frames[i], flags | (writable ? kWritable : 0)));
+        PageEntry entry(frames[i], flags | (writable ? kWritable : 0));
+        leaf.set(slot, entry);
+        used |= TableUse::group_of(slot);
+        added += TableUse::weight(entry);
     }
+    TableUse::add(leaf, used, added);
 }
 
 FaultResult State::fault_file(Vma& vma, UserAddr page, AccessKind kind, PageTable& leaf, Replacement& replacement) {

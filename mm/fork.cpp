@@ -96,6 +96,7 @@ class TableCopier {
         unsigned first = arch::table_index(part.start.value(), arch::kLeafLevel);
         unsigned end = first + static_cast<unsigned>(part.size() >> core::kPageShift);
         const uint64_t groups = TableUse(from).groups;
+        uint64_t used = 0, added = 0;
         for (unsigned i = first; i < end; i++) {
             if (!(groups >> (i / TableUse::kGroupSize) & 1)) {
                 i |= TableUse::kGroupSize - 1;
@@ -110,8 +111,10 @@ class TableCopier {
             }
             ref_frame(entry.frame());
             to.set(i, entry);
-            TableUse::add(to, i, TableUse::weight(entry));
+            used |= TableUse::group_of(i);
+            added += TableUse::weight(entry);
         }
+        TableUse::add(to, used, added);
         return {};
     }
 

@@ -21,7 +21,7 @@ Result<Pfn> allocate_table() { return allocate_frame(Fill::kZeroed, Frame::State
 void PageTables::set_middle(PageTable& table, unsigned index, PageEntry entry) {
     uint64_t before = table.get(index).is_empty() ? 0 : TableUse::kEntry;
     table.set(index, entry);
-    TableUse::add(table, index, (entry.is_empty() ? 0 : TableUse::kEntry) - before);
+    TableUse::add(table, TableUse::group_of(index), (entry.is_empty() ? 0 : TableUse::kEntry) - before);
 }
 
 PageTable* PageTables::walk(uint64_t address, unsigned wanted, unsigned& missing) const {

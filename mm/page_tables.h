@@ -39,13 +39,15 @@ struct TableUse {
     // What one entry of a leaf table adds.
     static uint64_t weight(PageEntry entry) {
         if (entry.is_empty()) return 0;
-        if (frame_of(entry.frame()).state == Frame::State::kAnonymous) return kEntry + kAnonymous;
-        return entry.frame() == zero_frame() ? kEntry : kEntry + kFile;
+        const Frame::State state = frame_of(entry.frame()).state;
+        if (state == Frame::State::kAnonymous) return kEntry + kAnonymous;
+        return state == Frame::State::kReserved && entry.frame() == zero_frame() ? kEntry : kEntry + kFile;
     }
-    // Entry `index` is stored and changes the counts by `change`.
-    static void add(PageTable& table, unsigned index, uint64_t change) {
+    static uint64_t group_of(unsigned index) { return uint64_t{1} << (kGroups + index / kGroupSize); }
+    // Entries of `groups` (a sum of group_of()) are stored and change the counts by `change`.
+    static void add(PageTable& table, uint64_t groups, uint64_t change) {
         uint64_t& raw = frame_of(Pfn(to_physical(&table))).index;
-        uint64_t sum = (raw + change) | uint64_t{1} << (kGroups + index / kGroupSize);
+        uint64_t sum = (raw + change) | groups;
         raw = (sum & 0xffff) != 0 ? sum : 0;
     }
     // Calls visit(index, entry) for each entry in use.
@@ -111,7 +113,7 @@ class PageTables {
     static void set(PageTable& leaf, unsigned index, PageEntry entry) {
         uint64_t change = TableUse::weight(entry) - TableUse::weight(leaf.get(index));
         leaf.set(index, entry);
-        TableUse::add(leaf, index, change);
+        TableUse::add(leaf, TableUse::group_of(index), change);
     }
     static void set_middle(PageTable& table, unsigned index, PageEntry entry);
     // Any of entries first to end - 1 is in use.
