@@ -47,7 +47,7 @@ Result<T> read_struct(const Reader& file, uint64_t offset) {
 template <typename T, typename Visit>
 Result<void> for_each_struct(const Reader& file, uint64_t offset, uint64_t count, Visit visit) {
     if (offset > file.size() || count > (file.size() - offset) / sizeof(T)) return fail(Errno::kNoExec);
-    constexpr uint64_t kPiece = 64;
+    constexpr uint64_t kPiece = 8;  // kernel stacks are small
     T piece[kPiece];
     while (count > 0) {
         uint64_t now = count < kPiece ? count : kPiece;
