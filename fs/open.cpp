@@ -71,6 +71,9 @@ Result<Ref<File>> open_place(const Path& path, uint32_t flags, const Identity& i
     if ((flags & kOTrunc) && type == FileType::kRegular && opened == Opened::kExisting) {
         AttributeChange change;
         change.set_size = true;
+        // Also for a descriptor that only reads: a running program's file (ETXTBSY).
+        TRY(inode.begin_write());
+        core::Defer done([&] { inode.end_write(); });
         TRY(inode.change_attributes(change));
     }
     if (flags & kONoCtty) file->set_flags(file->flags() & ~kONoCtty);

@@ -327,3 +327,11 @@ CASE(paths_that_end_with_the_memory) {
     for (int before = 1; before < 10; before++) across += access(strcpy(page + 4096 - before, "/dev/../dev/null"), F_OK) == 0;
     print("across pages %d\n", across);
 }
+
+// O_TRUNC with O_RDONLY once cut the file of a running program.
+CASE(running_program_is_not_cut) {
+    COVERS_ERROR(open, truncate);
+    SHOW(open(self_path(), O_RDONLY | O_TRUNC));
+    SHOW(open(self_path(), O_WRONLY));
+    SHOW(truncate(self_path(), 0));
+}
