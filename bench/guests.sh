@@ -13,7 +13,7 @@ exec 3>&2
 choose_clock() {
     if [[ $accel != tcg ]] && "$ISOUNIK" run -q --accel kvm --network none --rootfs "$here/guest" --dry-run \
         -- /CMakeLists.txt >/dev/null 2>&1; then
-        say "KVM works: cycles of the time-stamp counter, and microseconds"
+        say "KVM works: cycles of the time-stamp counter"
         clock=(-accel kvm) unit=cycles accel=kvm
     else
         [[ $accel != kvm ]] || fail "KVM does not work on this machine; leave --accel out"
