@@ -181,6 +181,7 @@ Result<bool> apply(std::string_view key, std::string_view value, Options& option
         options.trace_system_calls = value == "syscalls";
         return value == "syscalls";
     }
+    if (key == "test_tick_hz") return parse_number(value, options.test_tick_hz, 100'000);
     if (key == "weaken") return true;  // parse_early()
     // QEMU's microvm describes its devices so; drivers/virtio reads them from the whole line.
     if (key == "virtio_mmio.device") return true;

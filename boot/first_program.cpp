@@ -23,6 +23,7 @@
 #include "process/host_name.h"
 #include "process/proc_view.h"
 #include "process/process_host.h"
+#include "sched/scheduler.h"
 #include "sched/thread.h"
 
 namespace boot {
@@ -161,6 +162,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
     }
     abi::initialize_dispatch();
     must(abi::initialize_vdso(), "making the vDSO");
+    if (options.test_tick_hz) sched::set_test_tick(1'000'000'000 / options.test_tick_hz);
     if (options.trace_system_calls) abi::set_tracing();
     (void)process::set_host_name(options.hostname.view());
     process::register_process_host();

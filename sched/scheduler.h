@@ -18,6 +18,8 @@ void on_reschedule_interrupt(void*);
 // Earliest deadline of this processor's timers; expires those due. Called from on_timer_interrupt().
 Nanoseconds run_expired_timers(Nanoseconds now);
 Nanoseconds next_timer_deadline();
+// For tests: from now on every processor takes a timer interrupt at least every `period`.
+void set_test_tick(Nanoseconds period);
 // Sets the hardware timer for `deadline` unless it already fires earlier.
 void program_timer(Nanoseconds deadline);
 

@@ -1,8 +1,11 @@
 // Timers: one queue per processor, ordered by deadline; the hardware timer stands at or before its head.
 #include "sched/timer.h"
 
+#include <algorithm>
+
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/clock.h"
+#include "arch/x86_64/interrupts.h"
 #include "arch/x86_64/top_table.h"
 #include "core/lock.h"
 #include "sched/scheduler.h"
@@ -24,6 +27,7 @@ struct TimerQueue {
 
 TimerQueue queues[kMaxCpus];
 std::atomic<uint64_t> realtime_offset{0};
+Nanoseconds test_tick_ns = 0;
 
 }  // namespace
 
@@ -33,10 +37,18 @@ void set_realtime(Nanoseconds realtime_ns) { realtime_offset.store(realtime_ns -
 
 void program_timer(Nanoseconds deadline) {
     TimerQueue& queue = queues[arch::this_cpu()];
+    if (test_tick_ns) [[unlikely]] deadline = std::min(deadline, monotonic_ns() + test_tick_ns);
     if (deadline >= queue.hardware_deadline) return;
     queue.hardware_deadline = deadline;
     Nanoseconds now = monotonic_ns();
     arch::set_timer(deadline > now ? deadline - now : 1);
+}
+
+void set_test_tick(Nanoseconds period) {
+    test_tick_ns = period;
+    for (CpuMask cpus = online_cpus(); cpus; cpus &= cpus - 1) {
+        arch::send_ipi(arch::apic_id_of(static_cast<unsigned>(__builtin_ctzll(cpus))), arch::kVectorTimer);
+    }
 }
 
 void Timer::arm(Nanoseconds deadline) {
