@@ -51,9 +51,11 @@ void attempt(const char* name, void (*function)()) {
           seen_rip == start ? "the instruction" : "elsewhere");
 }
 
+// With unwind information, which proves to the inspection that this is code: the program has no symbols.
 #define FUNCTION(name, ...) \
     extern "C" void name(); \
-    asm(".text\n.type " #name ", @function\n" #name ":\n" __VA_ARGS__ "\nret\n.size " #name ", . - " #name "\n")
+    asm(".text\n.type " #name ", @function\n" #name ":\n.cfi_startproc\n" __VA_ARGS__ \
+        "\nret\n.cfi_endproc\n.size " #name ", . - " #name "\n")
 
 FUNCTION(site_hlt, "hlt");
 FUNCTION(site_cli, "cli");
@@ -88,7 +90,8 @@ FUNCTION(site_ud2, "ud2");
 // Ordinary instructions with forbidden bytes inside. Each takes rdi and rsi and returns rax.
 #define ORDINARY(name, ...)                             \
     extern "C" uint64_t name(uint64_t a, uint64_t b);   \
-    asm(".text\n.type " #name ", @function\n" #name ":\n" __VA_ARGS__ "\nret\n.size " #name ", . - " #name "\n")
+    asm(".text\n.type " #name ", @function\n" #name ":\n.cfi_startproc\n" __VA_ARGS__ \
+        "\nret\n.cfi_endproc\n.size " #name ", . - " #name "\n")
 
 ORDINARY(ordinary_constant, "movl $0x3200300f, %eax");
 ORDINARY(ordinary_wide_constant, "movabs $0x1122300f44550f32, %rax");
