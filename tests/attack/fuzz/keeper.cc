@@ -62,7 +62,7 @@ void empty_scratch() {
     mkdir(kScratch, 0777);
     chmod(kScratch, 0777);
     shmid_ds segment;
-    for (int index = 0; index < 4096; index++) {
+    for (int index = 0; index < 64; index++) {
         int id = shmctl(index, SHM_STAT, &segment);
         if (id >= 0) shmctl(id, IPC_RMID, nullptr);
     }
