@@ -76,7 +76,7 @@ CASE(mutex_contention) {
     pthread_t threads[4];
     for (pthread_t& thread : threads)
         pthread_create(&thread, nullptr, [](void*) -> void* {
-            for (int i = 0; i < 20000; i++) {
+            for (int i = 0; i < 2000; i++) {
                 pthread_mutex_lock(&mutex);
                 counter++;
                 pthread_mutex_unlock(&mutex);
