@@ -38,6 +38,17 @@ const char* code_name(int code) {
     }
 }
 
+// `none` lets programs do all that ring 0 can: such a machine would not outlive these cases.
+bool without_isolation() {
+    char line[256];
+    bool found = false;
+    FILE* file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file)) found |= strncmp(line, "Isolation:\tnone", 15) == 0;
+    if (file) fclose(file);
+    if (found) print("not tried without isolation\n");
+    return found;
+}
+
 // The function's first instruction is the one to try.
 void attempt(const char* name, void (*function)()) {
     if (sigsetjmp(back, 1) == 0) {
@@ -117,6 +128,7 @@ ORDINARY(ordinary_call,
 }  // namespace
 
 CASE(privileged_instructions) {
+    if (without_isolation()) return;
     catch_all();
 #define TRY_SITE(name) attempt(#name, site_##name)
     TRY_SITE(hlt); TRY_SITE(cli); TRY_SITE(sti); TRY_SITE(in); TRY_SITE(in_dx); TRY_SITE(out); TRY_SITE(outs);
@@ -165,7 +177,6 @@ CASE(faults_of_ordinary_instructions) {
 namespace {
 volatile unsigned steps;
 volatile bool away;
-uintptr_t step_start, step_end;
 void on_step(int, siginfo_t*, void* context) {
     auto rip = static_cast<uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
     steps = steps + 1;
