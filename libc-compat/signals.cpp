@@ -129,11 +129,10 @@ void sleep_for_signals(Thread& thread, SignalSet wanted, Nanoseconds deadline) {
     }
     set_blocked(thread, blocked & ~wanted);
     if (!signal_pending()) sched::sleep_until(deadline, sched::Interruptible::kYes);
-    {
-        core::SpinGuard guard(thread.process->signal_lock);
-        thread.awaited = {};
-    }
+    // In this order: a signal that arrives in between must find itself blocked or awaited, else it kills.
     set_blocked(thread, blocked);
+    core::SpinGuard guard(thread.process->signal_lock);
+    thread.awaited = {};
 }
 
 Result<int> sys_rt_sigtimedwait(Context& context, UserIn<SignalSet> set, UserOut<SignalInfo> info,

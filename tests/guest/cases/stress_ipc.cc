@@ -349,6 +349,8 @@ static int start_set(Account* accounts, unsigned seed, pid_t* pids) {
             for (int k = 0; k < ready; k++) {
                 int i = (int)events[k].data.u64;
                 if (check_some(ends[i].second, accounts[5 + i], seed + 5 + i)) continue;
+                // The parent may hold it open still, and epoll would go on to report it.
+                MUST(epoll_ctl(epoll, EPOLL_CTL_DEL, ends[i].second, nullptr));
                 close(ends[i].second);
                 open--;
             }
