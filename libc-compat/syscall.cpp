@@ -75,10 +75,12 @@ int64_t traced_call(Context context) {
     return result;
 }
 
+Handler handler_of(const SystemCall* call) { return !call ? unknown_call : tracing ? traced_call : call->handler; }
+
 void set_entry(uint64_t number, const SystemCall* call) {
-    auto handler = reinterpret_cast<const void*>(!call ? unknown_call : tracing ? traced_call : call->handler);
-    if (needs_full_frame(number)) handler = reinterpret_cast<const void*>(isounik_full_frame_call);
-    isounik_system_call_table[number] = handler;
+    isounik_system_call_table[number] = needs_full_frame(number)
+                                            ? reinterpret_cast<const void*>(isounik_full_frame_call)
+                                            : reinterpret_cast<const void*>(handler_of(call));
 }
 
 }  // namespace
@@ -132,11 +134,8 @@ void isounik_system_call_work(arch::TrapFrame* frame) {
 
 void isounik_full_system_call(arch::TrapFrame* frame) {
     process::Thread& thread = complete_frame(*frame);
-    abi::Context context{thread, *frame};
-    const abi::SystemCall* call = abi::table[frame->error_or_syscall];
-    int64_t result = !call ? abi::unknown_call(context)
-                     : abi::tracing ? abi::traced_call(context) : call->handler(context);
-    frame->rax = static_cast<uint64_t>(result);
+    abi::Handler handler = abi::handler_of(abi::table[frame->error_or_syscall]);
+    frame->rax = static_cast<uint64_t>(handler({thread, *frame}));
     process::return_to_user(thread, *frame);
 }
 

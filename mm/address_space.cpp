@@ -162,13 +162,14 @@ Result<void> AddressSpace::read_memory(UserAddr source, std::span<std::byte> des
 Result<void> AddressSpace::write_memory(UserAddr destination, std::span<const std::byte> source, bool force) {
     if (force && model() == Model::kIsolated && !core::weakened(core::Weakness::kWriteXorExecute)) {
         // A debugger's breakpoint: the only write that no protection refuses.
-        std::string_view name;
+        bool is_code;
         {
             SpaceGuard guard(*state_);
-            Vma* code = state_->executable_in({destination, destination + source.size()});
-            if (code) name = "a write into executable memory through /proc/<pid>/mem";
+            is_code = state_->executable_in({destination, destination + source.size()});
         }
-        if (!name.empty() && !refuse_code(Reason(name))) return fail(Errno::kFault);
+        if (is_code && !refuse_code(Reason("a write into executable memory through /proc/<pid>/mem"))) {
+            return fail(Errno::kFault);
+        }
     }
     const std::byte* from = source.data();
     return access_memory(destination, source.size(), AccessKind::kWrite, force, [&](std::byte* page, size_t size) {

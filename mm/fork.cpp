@@ -1,6 +1,5 @@
 // fork(2)'s part of memory: the child gets the parent's VMAs and shares its leaf tables, and with them its pages,
-// until one of them writes (docs/architecture.md, "Shared leaf
-// tables").
+// until one of them writes (docs/architecture.md, "Shared leaf tables").
 #include <algorithm>
 
 #include "mm/address_space_state.h"

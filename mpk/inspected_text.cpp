@@ -236,13 +236,16 @@ void InspectedText::last_reference_dropped() const {
     delete this;
 }
 
-Pfn InspectedText::original_frame(uint64_t index) const {
+const InspectedText::Run* InspectedText::run_of(uint64_t index) const {
     for (const Run& run : runs_) {
-        if (index >= run.first_index && index - run.first_index < run.frames.size()) {
-            return run.frames[index - run.first_index];
-        }
+        if (index >= run.first_index && index - run.first_index < run.frames.size()) return &run;
     }
-    return Pfn();
+    return nullptr;
+}
+
+Pfn InspectedText::original_frame(uint64_t index) const {
+    const Run* run = run_of(index);
+    return run ? run->frames[index - run->first_index] : Pfn();
 }
 
 bool InspectedText::covers(uint64_t first_index, uint64_t end_index) const {
@@ -263,13 +266,11 @@ size_t InspectedText::original_bytes(uint64_t offset, std::span<std::byte> to) c
 }
 
 Result<Pfn> InspectedText::frame_in_place(uint64_t index) {
-    for (const Run& run : runs_) {
-        uint64_t page = index - run.first_index;
-        if (index < run.first_index || page >= run.frames.size()) continue;
-        if (run.has_site(page)) return fail(Errno::kNoData);
-        return run.frames[page];
-    }
-    return fail(Errno::kIo);
+    const Run* run = run_of(index);
+    if (!run) return fail(Errno::kIo);
+    uint64_t page = index - run->first_index;
+    if (run->has_site(page)) return fail(Errno::kNoData);
+    return run->frames[page];
 }
 
 Result<void> InspectedText::fill(uint64_t index, Pfn frame) {

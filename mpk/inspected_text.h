@@ -67,6 +67,7 @@ class InspectedText final : public mm::Mappable, mm::PageSource {
     Result<void> inspect_now(mm::Reason& reason);
     Result<void> mark_sites();
     bool still_shows_file() const;
+    const Run* run_of(uint64_t index) const;         // null: not inspected
     core::Pfn original_frame(uint64_t index) const;  // Pfn(0): not inspected
 
     const core::Ref<mm::Mappable> file_;

@@ -414,6 +414,20 @@ stub_fault:
 
 // ---------------------------------------------------------------- NMI, #DB, #DF, #MC on stacks of their own
 
+// Calls the kernel from a stub of a ring-0 model, with the frame on this stack; ebp: a program was interrupted. What is
+// a fault of the program goes on as any exception of its own.
+.macro OWN_STACK_CALL vector
+    movq %rsp, %rdi
+    movl $\vector, %esi
+    movl %ebp, %edx
+    movq $isounik_own_stack_interrupt, %rax
+    call *%rax
+    movl $\vector, %ebx
+    movq %rsp, %rsi
+    testl %eax, %eax
+    jnz copy_off_program
+.endm
+
 // They never touch the interrupted stack, and run whatever is interrupted: also a stub. The C++ part may move RIP
 // out of a stub's window, and says whether to go back at once (0) or to treat it as an exception of the program.
 .macro OWN_STACK_STUB name, vector, stack, has_error
@@ -447,15 +461,7 @@ stub_fault:
     PUSH_REST
     movzbl P(PROCESSOR_IN_PROGRAM), %ebp
     movb $0, P(PROCESSOR_IN_PROGRAM)
-    movq %rsp, %rdi
-    movl $\vector, %esi
-    movl %ebp, %edx
-    movq $isounik_own_stack_interrupt, %rax
-    call *%rax
-    movl $\vector, %ebx
-    movq %rsp, %rsi
-    testl %eax, %eax
-    jnz copy_off_program
+    OWN_STACK_CALL \vector
     movb %bpl, P(PROCESSOR_IN_PROGRAM)
     jmp exit_kernel
 
@@ -472,15 +478,7 @@ stub_fault:
     jne isolated_abort
     movzbl P(PROCESSOR_IN_PROGRAM), %ebp
     OPENED \name
-    movq %rsp, %rdi
-    movl $\vector, %esi
-    movl %ebp, %edx
-    movq $isounik_own_stack_interrupt, %rax
-    call *%rax
-    movl $\vector, %ebx
-    movq %rsp, %rsi
-    testl %eax, %eax
-    jnz copy_off_program
+    OWN_STACK_CALL \vector
     testl %ebp, %ebp
     jz exit_kernel                 // the kernel was interrupted: PKRU stays open
     CLOSE_KEYS \name

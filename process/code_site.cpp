@@ -23,10 +23,11 @@ constexpr uint64_t kGeneralProtection = 13, kInvalidOpcode = 6, kPageFault = 14,
 constexpr uint64_t kStepPage = EXPOSED_BASE + EXPOSED_STEP;
 
 uint64_t& general(arch::TrapFrame& frame, unsigned number) {
-    uint64_t* const registers[16] = {&frame.rax, &frame.rcx, &frame.rdx, &frame.rbx, &frame.rsp, &frame.rbp,
-                                     &frame.rsi, &frame.rdi, &frame.r8,  &frame.r9,  &frame.r10, &frame.r11,
-                                     &frame.r12, &frame.r13, &frame.r14, &frame.r15};
-    return *registers[number];
+    using F = arch::TrapFrame;
+    static constexpr uint64_t F::*kRegisters[16] = {&F::rax, &F::rcx, &F::rdx, &F::rbx, &F::rsp, &F::rbp,
+                                                    &F::rsi, &F::rdi, &F::r8,  &F::r9,  &F::r10, &F::r11,
+                                                    &F::r12, &F::r13, &F::r14, &F::r15};
+    return frame.*kRegisters[number];
 }
 
 Registers registers_of(arch::TrapFrame& frame, uint64_t site) {
