@@ -29,7 +29,7 @@ const char* errno_name(Errno error) {
         NAME(kHostDown, "EHOSTDOWN") NAME(kHostUnreach, "EHOSTUNREACH") NAME(kAlready, "EALREADY")
         NAME(kInProgress, "EINPROGRESS") NAME(kStale, "ESTALE") NAME(kDQuot, "EDQUOT")
         NAME(kCanceled, "ECANCELED") NAME(kOwnerDead, "EOWNERDEAD")
-        NAME(kNotRecoverable, "ENOTRECOVERABLE") NAME(kRestartSys, "ERESTARTSYS")
+        NAME(kNotRecoverable, "ENOTRECOVERABLE") NAME(kRestartSys, "ERESTARTSYS") NAME(kRestartNoIntr, "ERESTARTNOINTR")
         NAME(kRestartNoHandler, "ERESTARTNOHAND") NAME(kRestartBlock, "ERESTART_RESTARTBLOCK")
 #undef NAME
     }

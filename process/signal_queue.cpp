@@ -29,7 +29,7 @@ void SignalActions::reset_handlers() {
     for (uint64_t bits = changed_.bits; bits != 0; bits &= bits - 1) {
         SignalAction& action = of_[std::countr_zero(bits)].action;
         if (action.handler != kSigIgn) continue;
-        action = SignalAction{.handler = kSigIgn};
+        action = SignalAction{.handler = kSigIgn, .mask = {}};
         ignored.bits |= bits & -bits;
     }
     changed_ = ignored;

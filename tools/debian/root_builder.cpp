@@ -1,6 +1,8 @@
 #include "debian/root_builder.h"
 
 #include <algorithm>
+#include <cctype>
+#include <limits>
 
 #include "debian/deb_archive.h"
 #include "elf/closure.h"
@@ -16,18 +18,16 @@ class LibraryProvider {
     LibraryProvider(std::vector<PackageFile> packages, PackageSource& source)
         : packages_(std::move(packages)), source_(source) {}
 
-    /// Copies a library (or a loader, by its path) with the links that lead to it. False if no package has it.
-    bool add_to(Tree& tree, const std::string& name) {
-        // Those that are here already cost nothing, and usually one of them has it.
-        for (auto& [package, unpacked] : unpacked_)
-            if (copy(unpacked, name, tree, taken_[package])) return true;
-        for (const PackageFile& package : likely_providers(name, packages_)) {
-            if (unpacked_.contains(package.file_name)) continue;
-            Tree& unpacked = unpacked_.emplace(package.file_name, merged_usr_root()).first->second;
-            add_deb(unpacked, source_.fetch({package}).front());
-            if (copy(unpacked, name, tree, taken_[package.file_name])) return true;
+    /// Copies libraries (or loaders, by their paths) with the links that lead to them. Returns those that no package
+    /// has. Packages are fetched together: first the likeliest for each name, then the next ones, then all.
+    std::vector<std::string> add_to(Tree& tree, std::vector<std::string> names) {
+        constexpr size_t kProvidersTried[] = {0, 1, 4, std::numeric_limits<size_t>::max()};
+        for (size_t count : kProvidersTried) {
+            unpack_likely_providers(names, count);
+            std::erase_if(names, [&](const std::string& name) { return copy_from_unpacked(name, tree); });
+            if (names.empty()) break;
         }
-        return false;
+        return names;
     }
 
     std::vector<TakenPackage> taken() const {
@@ -40,6 +40,23 @@ class LibraryProvider {
     }
 
   private:
+    void unpack_likely_providers(const std::vector<std::string>& names, size_t count) {
+        std::vector<PackageFile> wanted;
+        for (const std::string& name : names) {
+            std::vector<PackageFile> likely = likely_providers(name, packages_);
+            likely.resize(std::min(likely.size(), count));
+            for (const PackageFile& package : likely)
+                if (unpacked_.try_emplace(package.file_name, merged_usr_root()).second) wanted.push_back(package);
+        }
+        const std::vector<std::filesystem::path> debs = source_.fetch(wanted);
+        for (size_t i = 0; i < wanted.size(); ++i) add_deb(unpacked_.at(wanted[i].file_name), debs[i]);
+    }
+
+    bool copy_from_unpacked(const std::string& name, Tree& tree) {
+        return std::any_of(unpacked_.begin(), unpacked_.end(),
+                           [&](auto& package) { return copy(package.second, name, tree, taken_[package.first]); });
+    }
+
     static bool copy(const Tree& from, const std::string& name, Tree& to, std::vector<std::string>& taken) {
         std::string path = find_library(from, name, {}, "");
         if (path.empty()) return false;
@@ -70,22 +87,42 @@ std::vector<std::string> regular_files(const Tree& tree) {
 }
 
 void add_missing_libraries(Tree& tree, LibraryProvider& provider, const std::vector<std::string>& extra) {
-    auto fail = [](const std::string& name, const std::string& needed_by) {
-        throw Failure("no package has " + name + ", which " + needed_by + " needs",
-                      "add the package that has it to the recipe's packages");
+    auto add = [&](const std::vector<std::string>& names, auto needed_by) {
+        for (const std::string& name : provider.add_to(tree, names))
+            throw Failure("no package has " + name + ", which " + needed_by(name) + " needs",
+                          "add the package that has it to the recipe's packages");
     };
-    for (const std::string& name : extra)
-        if (!provider.add_to(tree, name)) fail(name, "the recipe");
+    add(extra, [](const std::string&) { return std::string("the recipe"); });
     for (;;) {
-        bool added = false;
-        for (const MissingLibrary& missing : find_missing_libraries(tree, regular_files(tree))) {
+        std::map<std::string, std::string> needed_by;
+        for (const MissingLibrary& missing : find_missing_libraries(tree, regular_files(tree)))
             // A script's interpreter is a program of its own: the recipe decides whether it is wanted.
-            if (missing.kind == MissingKind::ScriptInterpreter) continue;
-            if (!provider.add_to(tree, missing.name)) fail(missing.name, missing.needed_by);
-            added = true;
-        }
-        if (!added) return;
+            if (missing.kind != MissingKind::ScriptInterpreter) needed_by.emplace(missing.name, missing.needed_by);
+        if (needed_by.empty()) return;
+        std::vector<std::string> names;
+        for (const auto& [name, file] : needed_by) names.push_back(name);
+        add(names, [&](const std::string& name) { return needed_by.at(name); });
     }
+}
+
+/// Debian Policy 8.1: libNAME.so.VERSION is in libNAMEVERSION, with a hyphen if NAME ends with a digit, in the
+/// letters that a package's name may have. Some packages are older than that rule.
+std::string conventional_package(const std::string& soname) {
+    static const std::map<std::string, std::string> exceptions = {
+        {"libcrypto.so.3", "libssl3"},
+        {"libdb-5.3.so", "libdb5.3"},
+        {"libxml2.so.2", "libxml2"},
+        {"libz.so.1", "zlib1g"},
+    };
+    if (auto found = exceptions.find(soname); found != exceptions.end()) return found->second;
+    if (soname.find("ld-linux") != std::string::npos) return "libc6";
+    const size_t at = soname.find(".so.");
+    if (at == std::string::npos || at == 0) return soname;
+    std::string name = soname.substr(0, at);
+    if (name.back() >= '0' && name.back() <= '9') name += '-';
+    name += soname.substr(at + 4);
+    for (char& c : name) c = c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return name;
 }
 
 }  // namespace
@@ -103,18 +140,13 @@ const std::vector<std::string>& documentation_patterns() {
 }
 
 std::vector<PackageFile> likely_providers(const std::string& soname, std::vector<PackageFile> packages) {
-    // Debian Policy 8.1: libNAME.so.VERSION is in libNAMEVERSION, with a hyphen if NAME ends with a digit.
-    std::string conventional;
-    if (size_t at = soname.find(".so."); at != std::string::npos) {
-        conventional = soname.substr(0, at);
-        if (!conventional.empty() && conventional.back() >= '0' && conventional.back() <= '9') conventional += '-';
-        conventional += soname.substr(at + 4);
-    }
-    const bool is_libc = soname.find("ld-linux") != std::string::npos;
+    const std::string conventional = conventional_package(soname);
     auto rank = [&](const PackageFile& package) {
-        if (package.name == conventional || (is_libc && package.name == "libc6")) return 0;
-        if (package.name.starts_with("lib") || package.name.starts_with("zlib")) return 1;
-        return 2;
+        const std::string& name = package.name;
+        if (name == conventional) return std::numeric_limits<ptrdiff_t>::min();
+        if (!name.starts_with("lib") && !name.starts_with("zlib")) return ptrdiff_t{1};
+        const auto differ = std::mismatch(name.begin(), name.end(), conventional.begin(), conventional.end());
+        return name.begin() - differ.first;
     };
     std::stable_sort(packages.begin(), packages.end(),
                      [&](const PackageFile& a, const PackageFile& b) { return rank(a) < rank(b); });

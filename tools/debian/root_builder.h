@@ -30,7 +30,7 @@ std::vector<TakenPackage> add_packages(Tree& tree, const PackageSelection& selec
 const std::vector<std::string>& documentation_patterns();
 
 /// The packages that may hold a library, the likeliest first: the one that Debian's naming gives
-/// (libssl.so.3 -> libssl3), then those called lib*, then all others.
+/// (libssl.so.3 -> libssl3), then those called lib* by how much of that name they share, then all others.
 std::vector<PackageFile> likely_providers(const std::string& soname, std::vector<PackageFile> packages);
 
 }  // namespace tool

@@ -96,7 +96,22 @@ TEST(LikelyProviders, DebianNamingComesFirst) {
     EXPECT_EQ(likely_providers("libssl.so.3", packages).front().name, "libssl3");
     EXPECT_EQ(likely_providers("libpcre2-8.so.0", packages).front().name, "libpcre2-8-0");
     EXPECT_EQ(likely_providers("/lib64/ld-linux-x86-64.so.2", packages).front().name, "libc6");
+    EXPECT_EQ(likely_providers("libz.so.1", packages).front().name, "zlib1g");
     EXPECT_EQ(likely_providers("libz.so.1", packages).back().name, "iproute2");
+}
+
+TEST(LikelyProviders, NamesArePackageNames) {
+    const std::vector<PackageFile> packages = {{.name = "libgssapi-krb5-2"}, {.name = "libssl3"}, {.name = "libllvm14"}};
+    EXPECT_EQ(likely_providers("libgssapi_krb5.so.2", packages).front().name, "libgssapi-krb5-2");
+    EXPECT_EQ(likely_providers("libcrypto.so.3", packages).front().name, "libssl3");
+}
+
+TEST(LikelyProviders, ThenThoseWithTheLongestCommonBeginning) {
+    const std::vector<PackageFile> packages = {
+        {.name = "perl"}, {.name = "libz3-4"}, {.name = "libc6"}, {.name = "libicu72"}};
+    EXPECT_EQ(likely_providers("libicuuc.so.72", packages).front().name, "libicu72");
+    EXPECT_EQ(likely_providers("libicuuc.so.72", packages).back().name, "perl");
+    EXPECT_EQ(likely_providers(".so.1", packages).size(), packages.size());
 }
 
 }  // namespace
