@@ -182,6 +182,11 @@ Result<bool> apply(std::string_view key, std::string_view value, Options& option
         return value == "syscalls";
     }
     if (key == "test_tick_hz") return parse_number(value, options.test_tick_hz, 100'000);
+    if (key == "test_bug") {
+        auto bug = parse_test_bug(value);
+        options.test_bug = bug.value_or(TestBug::kNone);
+        return bug.has_value();
+    }
     if (key == "weaken") return true;  // parse_early()
     // QEMU's microvm describes its devices so; drivers/virtio reads them from the whole line.
     if (key == "virtio_mmio.device") return true;

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "boot/test_bug.h"
 #include "core/log.h"
 #include "core/string.h"
 #include "core/vector.h"
@@ -21,6 +22,7 @@ struct Options {
     bool tty = false;
     bool trace_system_calls = false;
     uint64_t test_tick_hz = 0;
+    TestBug test_bug = TestBug::kNone;
     core::Vector<core::String> environment;
     core::Vector<core::String> arguments;  // the first program's argv
 };

@@ -160,6 +160,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
         klog::error("the command line names no program: put it after \"--\"");
         report_exit_and_power_off(kMachineFailed);
     }
+    make_test_bug(options.test_bug);
     abi::initialize_dispatch();
     must(abi::initialize_vdso(), "making the vDSO");
     if (options.test_tick_hz) sched::set_test_tick(1'000'000'000 / options.test_tick_hz);

@@ -76,4 +76,7 @@ void load_kernel_table() { load(processor().kernel_top_table); }
 
 }  // namespace arch
 
-core::HeldLocks& core::held_locks() { return arch::processor().held_locks; }
+core::HeldLocks& core::held_locks() {
+    static HeldLocks before;  // the log's, until the first processor has its page
+    return arch::processor_of(0) ? arch::processor().held_locks : before;
+}
