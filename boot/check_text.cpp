@@ -1,4 +1,4 @@
-// check_text KERNEL: fails if the kernel's text holds, at any byte offset, an instruction that would give a program in
+// check_text KERNEL: fails (1) if the kernel's text holds, at any byte offset, an instruction that would give a program in
 // ring 0 power over the kernel when it jumps there (mpk/inspect/sequences.h). Runs at every build.
 //
 // WRPKRU may stand in the stubs, where the value is compared behind it. The armed page and the boot's own text are
@@ -6,6 +6,8 @@
 // reads of control and debug registers and MSRs (the values are no secrets), CLTS (CR0.TS is 0 anyway), SYSRET and
 // SYSEXIT (to ring 3, which has less rights), INVD and WBINVD (a hypervisor intercepts INVD, SDM vol. 3, 26.1.2), LLDT
 // and LTR (the GDT is read-only and holds no LDT and no TSS but the busy one).
+//
+// It fails as well (3) if a function's frame takes too much of a kernel stack.
 #include <elf.h>
 
 #include <cstdio>
@@ -87,6 +89,27 @@ unsigned check_section(const Image& image, const Elf64_Ehdr& header, const Elf64
     return found;
 }
 
+// A quarter of a kernel stack (arch::kKernelStackSize) and a little: a buffer of PATH_MAX bytes.
+constexpr uint32_t kLargestFrame = 4096 + 256;
+
+// SUB $imm32, %rsp at any offset; larger numbers than any frame's are bytes of something else.
+unsigned check_frames(const Image& image, const Elf64_Ehdr& header, const Elf64_Shdr& section) {
+    constexpr uint32_t kNoFrame = 1 << 20;
+    unsigned found = 0;
+    for (uint64_t at = 0; at + 7 <= section.sh_size; at++) {
+        const char* bytes = image.bytes.data() + section.sh_offset + at;
+        uint32_t size;
+        if (std::memcmp(bytes, "\x48\x81\xec", 3) != 0) continue;
+        std::memcpy(&size, bytes + 3, sizeof size);
+        if (size <= kLargestFrame || size >= kNoFrame) continue;
+        Place place = place_of(image, header, section.sh_addr + at);
+        std::fprintf(stderr, "check_text: %s takes %u bytes of the stack; %u are allowed\n", place.symbol.c_str(), size,
+                     kLargestFrame);
+        found++;
+    }
+    return found;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -98,7 +121,7 @@ int main(int count, char** arguments) {
         return std::fprintf(stderr, "check_text: %s is no ELF file\n", arguments[1]), 2;
     }
     auto names = image.at<Elf64_Shdr>(header->e_shoff + header->e_shstrndx * sizeof(Elf64_Shdr));
-    unsigned found = 0, checked = 0;
+    unsigned found = 0, checked = 0, frames = 0;
     for (unsigned i = 0; names && i < header->e_shnum; i++) {
         auto section = image.at<Elf64_Shdr>(header->e_shoff + i * sizeof(Elf64_Shdr));
         if (!section || section->sh_type != SHT_PROGBITS || !(section->sh_flags & SHF_EXECINSTR)) continue;
@@ -107,9 +130,11 @@ int main(int count, char** arguments) {
         std::string_view text(name);
         if (text == ".boot" || text == ".init" || text == ".armed") continue;
         found += check_section(image, *header, *section, text == ".stubs");
+        frames += check_frames(image, *header, *section);
         checked++;
     }
     if (checked < 2) return std::fprintf(stderr, "check_text: no kernel text in %s\n", arguments[1]), 2;
+    if (frames != 0) return 3;  // another link helps nothing
     if (found == 0) return 0;
     std::fprintf(stderr, "check_text: programs in ring 0 could jump to these. Move the instruction to the armed page "
                          "or to an ISOUNIK_INIT function (arch/x86_64/armed.h); if the bytes are part of others, "

@@ -13,7 +13,27 @@ namespace mm {
 using State = AddressSpace::State;
 
 namespace {
+
 CodePolicy* g_policy = nullptr;
+
+// Says in `reason` why an isolated program cannot execute such memory, whatever it holds. False: inspection decides.
+bool is_refused(const Mappable* object, Sharing sharing, Protection protection, Reason& reason) {
+    if (protection.write && !core::weakened(core::Weakness::kWriteXorExecute)) {
+        reason.set("memory that is writable and executable");
+    } else if (core::weakened(core::Weakness::kInspection)) {
+        return false;
+    } else if (!object) {
+        reason.set("code made at run time: anonymous executable memory");
+    } else if (sharing == Sharing::kShared) {
+        reason.set("a shared executable mapping of {}", object->map_name());
+    } else if (!g_policy) {
+        reason.set("inspection is not available");
+    } else {
+        return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 void set_code_policy(CodePolicy* policy) { g_policy = policy; }
@@ -60,7 +80,7 @@ void AddressSpace::confine(const Reason& reason) {
         SpaceGuard guard(*state_);
         if (model() != Model::kIsolated) return;
         state_->isolation_reason = reason;
-        was_confined_.store(true, std::memory_order_relaxed);
+        if (state_->loaded_on != 0) was_confined_.store(true, std::memory_order_relaxed);  // else exec is making it
         model_.store(Model::kConfined, std::memory_order_seq_cst);
         // Every processor that runs a program of this space enters the kernel and finds the new model on its way out.
         // One that is in the kernel and answers while it spins is told to look by exit_work; one that is past that
@@ -115,17 +135,8 @@ Result<core::Ref<Mappable>> AddressSpace::text_of(const core::Ref<Mappable>& obj
                                                   Protection protection, uint64_t first_index, uint64_t end_index) {
     if (model() != Model::kIsolated) return object;
     Reason reason;
-    if (protection.write && !core::weakened(core::Weakness::kWriteXorExecute)) {
-        reason.set("memory that is writable and executable");
-    } else if (core::weakened(core::Weakness::kInspection)) {
-        return object;
-    } else if (!object) {
-        reason.set("code made at run time: anonymous executable memory");
-    } else if (sharing == Sharing::kShared) {
-        reason.set("a shared executable mapping of {}", object->map_name());
-    } else if (!code_policy()) {
-        reason.set("inspection is not available");
-    } else {
+    if (!is_refused(object.get(), sharing, protection, reason)) {
+        if (core::weakened(core::Weakness::kInspection)) return object;
         auto text = code_policy()->inspect(object, first_index, end_index, reason);
         if (text || text.error() != Errno::kAcces) return text;
     }
@@ -154,10 +165,9 @@ Result<void> AddressSpace::check_code_protection(UserRange range, Protection pro
             text.file = object.get();
             text.first = vma->index_of(start);
             text.end = text.first + ((end - start) >> core::kPageShift);
-            if (writes) reason.set("memory that is writable and executable");
-            else if (!object) reason.set("code made at run time: mprotect of anonymous memory");
-            else if (vma->is_shared()) reason.set("a shared executable mapping of {}", object->map_name());
-            else if (state_->has_private_copies({start, end})) reason.set("modified code of {}", object->map_name());
+            if (!is_refused(object.get(), vma->sharing, protection, reason) && state_->has_private_copies({start, end})) {
+                reason.set("modified code of {}", object->map_name());
+            }
         }
         if (!reason.view().empty()) return refuse_code(reason);
         text.object = TRY(text_of(object, Sharing::kPrivate, protection, text.first, text.end));

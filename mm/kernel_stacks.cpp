@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "arch/x86_64/kernel_stack_bits.h"
 #include "arch/x86_64/page_table.h"
 #include "arch/x86_64/tlb.h"
 #include "arch/x86_64/top_table.h"
@@ -17,6 +18,8 @@ constexpr uint64_t kStackPages = arch::kKernelStackSize / kPageSize;
 // A stack and its guard page in 32 KiB, so that a stack pointer tells its stack; the lower half stays unmapped.
 constexpr uint64_t kStride = 2 * arch::kKernelStackSize;
 constexpr uint64_t kMaxStacks = 1u << 20;
+static_assert(arch::kKernelStackSize == KERNEL_STACK_BIT && arch::kKernelStacksBase % kStride == 0);
+static_assert(arch::kKernelStacksBase >> 39 == KERNEL_STACKS_TOP_BITS && kMaxStacks * kStride <= uint64_t{1} << 39);
 
 constexpr unsigned kCached = 8;  // per processor
 struct alignas(64) Cache {

@@ -15,6 +15,7 @@
 // NMI and #DB can arrive between the WRPKRU and the change of in_program. They close PKRU when they return, and
 // return to the window's restart label (stub_windows).
 #include "arch/x86_64/asm_layout.h"
+#include "arch/x86_64/kernel_stack_bits.h"
 #include "core/weakness_bits.h"
 
 // RIP-relative operands: an offset within the exposed slot, a field of arch::Processor (boot/kernel.ld).
@@ -379,8 +380,8 @@ program_interrupted:
     movq %rsp, %rdi
     jmp *P(PROCESSOR_EXIT)         // of the model that the program has now
 
-// The kernel was interrupted (frame in rsi): its stack below the interrupted frame takes the copy. A fault
-// inside a stub ends the machine: it cannot happen unless the kernel or the processor is broken.
+// The kernel was interrupted (frame in rsi): its stack below the interrupted frame takes the copy. If that is full, or
+// if a stub was interrupted, the machine ends: neither happens unless the kernel or the processor is broken.
 kernel_interrupted:
     leaq EXPOSED(0), %rax
     movq FRAME_RIP(%rsi), %rdi
@@ -390,7 +391,9 @@ kernel_interrupted:
     movq FRAME_RSP(%rsi), %rdi
     andq $-16, %rdi
     subq $FRAME_SIZE, %rdi
-    movq %rdi, %rdx
+    testl $KERNEL_STACK_BIT, %edi
+    jz 2f                          // the guard below a kernel stack?
+1:  movq %rdi, %rdx
     movl $FRAME_WORDS, %ecx
     rep movsq
     movq %rsp, %rdi                // no program may see the kernel's registers
@@ -404,7 +407,12 @@ kernel_interrupted:
     movq $isounik_interrupt, %rax
     call *%rax
     jmp exit_kernel
+2:  movq %rdi, %rax
+    shrq $39, %rax
+    cmpl $KERNEL_STACKS_TOP_BITS, %eax
+    jne 1b                         // another stack
 
+// With the frame where the processor has put it.
 stub_fault:
     movq %rsp, %rdi
     movl %ebx, %esi

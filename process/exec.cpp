@@ -97,17 +97,17 @@ Result<ExecutableFile> open_program(const ProgramContext& context, ProgramReques
 
 Result<ExecutableFile> open_interpreter(const ProgramContext& context, const ExecutableFile& program,
                                         const elf::Image& image, std::string_view program_name) {
-    char path[4096];
-    size_t size = TRY(program.read(image.interpreter_offset,
-                                   std::as_writable_bytes(std::span(path, image.interpreter_size))));
+    core::Vector<char> path;  // inspection of what it names needs the stack
+    TRY(path.resize(image.interpreter_size));
+    size_t size = TRY(program.read(image.interpreter_offset, std::as_writable_bytes(std::span(path))));
     if (size != image.interpreter_size) return fail(Errno::kIo);
-    if (path[size - 1] != '\0') return fail(Errno::kNoExec);
+    if (path.back() != '\0') return fail(Errno::kNoExec);
     fs::LookupRequest lookup;
     lookup.context = context.fs_context;
     lookup.identity = context.credentials->identity();
-    auto interpreter = ExecutableFile::open(path, lookup);
+    auto interpreter = ExecutableFile::open(path.data(), lookup);
     if (!interpreter && interpreter.error() == Errno::kNoEnt) {
-        klog::warn("{}: its loader {} is not there", program_name, std::string_view(path));
+        klog::warn("{}: its loader {} is not there", program_name, std::string_view(path.data()));
     }
     return interpreter;
 }
@@ -208,12 +208,10 @@ Result<LoadedProgram> load_program(mm::AddressSpace& space, const ProgramFiles& 
     return loaded;
 }
 
-// An empty space of the model that suits the program.
+// An empty space of the model that suits the program, as far as its headers tell.
 Result<Ref<mm::AddressSpace>> make_space(const ProgramContext& context, const ProgramFiles& files,
                                          std::string_view named) {
-    ProgramCode code{named, context.fs_context->root(), *files.program, files.image, nullptr, nullptr};
-    if (files.loader) code.loader = &*files.loader, code.loader_image = &files.loader_image;
-    ModelChoice choice = TRY(choose_model(code));
+    ModelChoice choice = TRY(choose_model({named, context.fs_context->root(), *files.program, files.image}));
     auto space = TRY(mm::AddressSpace::create(choice.model));
     space->set_isolation(choice.fallback, choice.reason);
     return space;

@@ -19,33 +19,13 @@ Result<Isolation> wanted_for(const ProgramCode& code) {
     return policy.otherwise;
 }
 
-// Inspects what the segments of one file will map. EACCES with a reason.
-Result<void> check_segments(const ExecutableFile& file, const elf::Image& image, mm::Reason& reason) {
-    for (const elf::Segment& segment : image.segments) {
-        if (!(segment.flags & elf::kFlagExecute)) continue;
-        if (segment.flags & elf::kFlagWrite) {
-            reason.set("{}: a segment is writable and executable", file.mappable()->map_name());
-            return fail(Errno::kAcces);
-        }
-        uint64_t first = segment.file_offset >> core::kPageShift;
-        uint64_t end = first + (core::align_up(segment.file_bytes, kPageSize) >> core::kPageShift);
-        TRY(mm::code_policy()->inspect(file.mappable(), first, end, reason));
-    }
-    return {};
-}
-
-Result<void> check_code(const ProgramCode& code, mm::Reason& reason) {
-    auto refuse = [&](std::string_view why) {
-        reason.set("{}", why);
-        return fail(Errno::kAcces);
-    };
-    if (!policy.has_protection_keys) return refuse("the processor has no protection keys");
-    if (core::weakened(core::Weakness::kInspection)) return {};
-    if (!mm::code_policy()) return refuse("inspection is not available");
-    if (code.image.executable_stack) return refuse("the program asks for an executable stack");
-    TRY(check_segments(code.program, code.image, reason));
-    if (code.loader) TRY(check_segments(*code.loader, *code.loader_image, reason));
-    return {};
+// What rules isolation out before any code is mapped; null: nothing.
+const char* obstacle(const ProgramCode& code) {
+    if (!policy.has_protection_keys) return "the processor has no protection keys";
+    if (core::weakened(core::Weakness::kInspection)) return nullptr;
+    if (!mm::code_policy()) return "inspection is not available";
+    if (code.image.executable_stack) return "the program asks for an executable stack";
+    return nullptr;
 }
 
 }  // namespace
@@ -77,13 +57,12 @@ Result<ModelChoice> choose_model(const ProgramCode& code) {
         choice.reason.set("requested");
         return choice;
     }
-    auto checked = check_code(code, choice.reason);
-    if (!checked && checked.error() != Errno::kAcces) return fail(checked.error());
-    if (!checked && wanted == Isolation::kMpk) {
-        klog::error("{}: not started, isolation=mpk is impossible: {}", code.program.mappable()->map_name(), choice.reason.view());
+    if (const char* why = obstacle(code)) {
+        choice.reason.set("{}", std::string_view(why));
+        if (wanted == Isolation::kAuto) return choice;
+        klog::error("{}: not started, isolation=mpk is impossible: {}", code.program.mappable()->map_name(), why);
         return fail(Errno::kAcces);
     }
-    if (!checked) return choice;
     choice.model = mm::Model::kIsolated;
     if (wanted == Isolation::kAuto) choice.fallback = mm::AddressSpace::Fallback::kConfine;
     choice.reason.set(core::weakened(core::Weakness::kInspection) ? "inspection is switched off" : "code was inspected");

@@ -47,12 +47,11 @@ struct ProgramCode {
     fs::Path root;  // of the process
     const ExecutableFile& program;
     const elf::Image& image;
-    const ExecutableFile* loader = nullptr;  // null: a static program
-    const elf::Image* loader_image = nullptr;
 };
 
-// `isolation-of` is compared with the path as it was named, and with where that led. Inspects program and loader if
-// that decides. EACCES: `mpk` was asked for and cannot be had; logged. ENOMEM, EIO.
+// `isolation-of` is compared with the path as it was named, and with where that led. Code is inspected when it is mapped:
+// a space that is isolated by then becomes confined, or the mapping fails (AddressSpace::set_isolation()). EACCES: `mpk`
+// was asked for and cannot be had; logged. ENOMEM.
 Result<ModelChoice> choose_model(const ProgramCode& code);
 
 // "mpk", "ring3", "none": as /proc/<pid>/status says it.
