@@ -111,7 +111,8 @@ Result<void> ElfImage::for_each_start(const Reader& file, Visit visit) const {
     for (const Part& array : arrays_) {
         auto offset = offset_of(array.address);
         if (!offset || array.size == 0) continue;
-        // A broken array proves nothing and harms nobody: the loader will fault on it.
+        // Entries that DT_RELR relocates hold their addresses before relocation, as those of static programs do; those
+        // of DT_RELA follow below. A broken array proves nothing and harms nobody: the loader will fault on it.
         auto done = for_each_struct<uint64_t>(file, *offset, array.size / 8, [&](uint64_t a) { return start(a); });
         if (!done && done.error() != Errno::kNoExec) return done;
     }

@@ -134,6 +134,33 @@ TEST(Inspect, WrpkruThatIsNotProvenToBeCodeIsRefused) {
     EXPECT_THAT(refused(elf.build()), HasSubstr("wrpkru"));
 }
 
+void put(std::vector<std::byte>& file, uint64_t offset, std::initializer_list<uint64_t> words) {
+    std::memcpy(file.data() + offset, words.begin(), words.size() * sizeof(uint64_t));
+}
+
+// A function that only an entry of DT_INIT_ARRAY names. Linkers write its address into the array (static programs, and
+// shared ones with DT_RELR, whose entries are addends in place) or into a relocation of it (DT_RELA).
+TEST(Inspect, InitArraysPointAtCode) {
+    constexpr uint64_t kArray = 0x900, kRelocations = 0xa00, kBase = ElfBuilder::kBase;
+    for (bool relr : {false, true}) {
+        ElfBuilder elf;
+        elf.type = ET_DYN;
+        elf.function({kNop, kNop, kNop, kNop, kNop, kNop, kNop, kNop, kRet});
+        uint64_t hidden = elf.bytes({0xfa, kRet});
+        elf.dynamic = {{DT_INIT_ARRAY, kBase + kArray}, {DT_INIT_ARRAYSZ, 8}};
+        if (relr) {
+            elf.dynamic.insert(elf.dynamic.end(), {{DT_RELR, kBase + kRelocations}, {DT_RELRSZ, 8}, {DT_RELRENT, 8}});
+        } else {
+            elf.dynamic.insert(elf.dynamic.end(), {{DT_RELA, kBase + kRelocations}, {DT_RELASZ, 24}, {DT_RELAENT, 24}});
+        }
+        auto file = elf.build();
+        if (relr) put(file, kRelocations, {kBase + kArray}), put(file, kArray, {kBase + hidden});
+        else put(file, kRelocations, {kBase + kArray, R_X86_64_RELATIVE, kBase + hidden});
+        EXPECT_THAT(isolatable(file).map().sites, ElementsAre(Site(hidden, 1, SiteKind::kGeneralProtection)))
+            << (relr ? "DT_RELR" : "DT_RELA");
+    }
+}
+
 TEST(Inspect, WhatDirectBranchesReachIsCode) {
     ElfBuilder elf;
     elf.entry = elf.bytes({0xe8, 0x02, 0, 0, 0, kRet, 0xf4});  // call over a byte of data
