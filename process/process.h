@@ -218,7 +218,7 @@ class Process final : public core::RefCounted {
     ~Process() override;
 };
 
-// Those of living threads included, other running ones' up to their last switch. Lock taken: signal_lock.
+// Up to this moment, those of running threads on other processors included. Lock taken: signal_lock.
 EntryCounts entries_of(Process& process);
 
 // The running program thread. Only in system calls and faults of programs.

@@ -22,14 +22,27 @@ Usage usage_of(Process& process) {
     return usage;
 }
 
+namespace {
+
+// A processor folds its count into the thread that it runs when it switches to another: until then both belong to it.
+uint64_t entries_of(const Thread& thread, unsigned model) {
+    for (;;) {
+        uint64_t folded = __atomic_load_n(&thread.entries[model], __ATOMIC_ACQUIRE), counted = 0;
+        arch::Processor* processor = arch::processor_of(thread.cpu);
+        if (processor && __atomic_load_n(&processor->current, __ATOMIC_ACQUIRE) == &thread) {
+            counted = __atomic_load_n(&processor->entries[model], __ATOMIC_ACQUIRE);
+        }
+        if (__atomic_load_n(&thread.entries[model], __ATOMIC_ACQUIRE) == folded) return folded + counted;
+    }
+}
+
+}  // namespace
+
 EntryCounts entries_of(Process& process) {
     core::SpinGuard guard(process.signal_lock);
     EntryCounts counts = process.past_entries;
     for (const Thread& thread : process.threads) {
-        bool current = &thread == &sched::current();
-        for (unsigned model = 0; model < arch::kModelCount; model++) {
-            counts.of[model] += thread.entries[model] + (current ? arch::processor().entries[model] : 0);
-        }
+        for (unsigned model = 0; model < arch::kModelCount; model++) counts.of[model] += entries_of(thread, model);
     }
     return counts;
 }

@@ -126,7 +126,9 @@ void switch_to(Cpu& cpu, Thread& next) {
     load_memory_of(previous, next);
     if (next.user_state) arch::load_user_state(*next.user_state);
     for (unsigned model = 0; model < arch::kModelCount; model++) {
-        previous.entries[model] += std::exchange(processor.entries[model], 0);
+        // In this order, for those who add the two up (process::entries_of()).
+        __atomic_store_n(&previous.entries[model], previous.entries[model] + processor.entries[model], __ATOMIC_RELEASE);
+        __atomic_store_n(&processor.entries[model], 0, __ATOMIC_RELEASE);
     }
     processor.current = &next;
     processor.user_state = next.user_state;
