@@ -2,7 +2,6 @@
 
 #if defined(ISOUNIK_KERNEL_DEBUG)
 
-#include "arch/x86_64/asm_layout.h"
 #include "arch/x86_64/processor.h"
 #include "core/log.h"
 #include "core/panic.h"
@@ -15,32 +14,6 @@ namespace mpk {
 namespace {
 
 extern "C" const char stubs_page_count[];  // boot/kernel.ld
-
-// What slot 510 holds, said a second time: mpk/exposed_slot.cpp builds it.
-class ExposedList {
-  public:
-    explicit ExposedList(arch::Model model) {
-        add(EXPOSED_GATE, false, true);
-        auto stubs = reinterpret_cast<uint64_t>(stubs_page_count);
-        for (uint64_t i = 0; i < stubs; i++) add(EXPOSED_STUBS + i * core::kPageSize, false, true);
-        add(EXPOSED_IDT, false, false);
-        add(EXPOSED_GDT, false, false);
-        add(EXPOSED_SCRATCH, true, false);
-        for (uint64_t stack : {EXPOSED_IST1, EXPOSED_IST_NMI, EXPOSED_IST_DF, EXPOSED_IST_MC, EXPOSED_IST_DB}) {
-            add(stack, true, false);
-        }
-        if (model == arch::Model::kIsolated) add(EXPOSED_STEP, false, true);
-    }
-    std::span<const ExposedPage> pages() const { return {pages_, count_}; }
-
-  private:
-    void add(uint64_t offset, bool writable, bool executable) {
-        ASSERT(count_ < std::size(pages_));
-        pages_[count_++] = {offset, writable, executable};
-    }
-    ExposedPage pages_[32];
-    size_t count_ = 0;
-};
 
 // The first tables lie in the kernel's image, all others in frames of their own state.
 const arch::PageTable* read_table(void*, core::Pfn frame) {
@@ -61,7 +34,7 @@ bool is_program_frame(void*, core::Pfn frame) {
 
 void audit_loaded_table(arch::Model model) {
     if (core::isounik_weaknesses != 0) return;  // some make the tables wrong on purpose
-    const ExposedList exposed(model);
+    const ExposedList exposed(model, reinterpret_cast<uint64_t>(stubs_page_count));
     CheckedTable table{
         .top = core::Pfn(core::PhysAddr(arch::processor().loaded_top_table)),
         .model = model,

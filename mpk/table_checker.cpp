@@ -1,6 +1,10 @@
 #include "mpk/table_checker.h"
 
+#include <iterator>
+
+#include "arch/x86_64/asm_layout.h"
 #include "arch/x86_64/layout.h"
+#include "core/panic.h"
 
 namespace mpk {
 
@@ -167,6 +171,23 @@ std::string_view name_of(Violation violation) {
         case Violation::kLastPageMapped: return "the last page below the canonical boundary is mapped";
     }
     return "?";
+}
+
+ExposedList::ExposedList(arch::Model model, uint64_t stub_pages) {
+    add(EXPOSED_GATE, false, true);
+    for (uint64_t i = 0; i < stub_pages; i++) add(EXPOSED_STUBS + i * core::kPageSize, false, true);
+    add(EXPOSED_IDT, false, false);
+    add(EXPOSED_GDT, false, false);
+    add(EXPOSED_SCRATCH, true, false);
+    for (uint64_t stack : {EXPOSED_IST1, EXPOSED_IST_NMI, EXPOSED_IST_DF, EXPOSED_IST_MC, EXPOSED_IST_DB}) {
+        add(stack, true, false);
+    }
+    if (model == arch::Model::kIsolated) add(EXPOSED_STEP, false, true);
+}
+
+void ExposedList::add(uint64_t offset, bool writable, bool executable) {
+    ASSERT(count_ < std::size(pages_));
+    pages_[count_++] = {offset, writable, executable};
 }
 
 unsigned check_table(const CheckedTable& table, void (*report)(void* context, const Finding& finding)) {

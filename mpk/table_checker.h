@@ -46,10 +46,23 @@ struct ExposedPage {
     bool writable, executable;
 };
 
+// What slot 510 holds, said a second time: mpk/exposed_slot.cpp builds it.
+class ExposedList {
+  public:
+    // `stub_pages`: the symbol stubs_page_count of the kernel (boot/kernel.ld).
+    ExposedList(arch::Model model, uint64_t stub_pages);
+    std::span<const ExposedPage> pages() const { return {pages_, count_}; }
+
+  private:
+    void add(uint64_t offset, bool writable, bool executable);
+    ExposedPage pages_[32];
+    size_t count_ = 0;
+};
+
 struct CheckedTable {
     core::Pfn top;
     arch::Model model = arch::Model::kConfined;
-    // Exactly what slot 510 holds, in ascending order (mpk/exposed_slot.h, exposed_pages()).
+    // Exactly what slot 510 holds, in ascending order (ExposedList).
     std::span<const ExposedPage> exposed;
     // A page of 512 entries; null if the frame is no memory.
     const arch::PageTable* (*read)(void* context, core::Pfn frame) = nullptr;
