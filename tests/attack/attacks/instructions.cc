@@ -27,6 +27,18 @@ IN_PLAIN_SIGHT(port_write, "OUT", "outb %%al, $0x80" : : "a"(0))
 IN_PLAIN_SIGHT(port_read, "IN", "inb $0x80, %%al" : : : "rax")
 IN_PLAIN_SIGHT(interrupts_off, "CLI", "cli")
 IN_PLAIN_SIGHT(halt, "HLT", "hlt")
+// Hypercalls: KVM takes them from ring 0 only. TCG knows none, so that no run with a defence off can show them.
+IN_PLAIN_SIGHT(vmcall, "VMCALL", "vmcall" : : "a"(0) : "memory")
+IN_PLAIN_SIGHT(vmmcall, "VMMCALL", "vmmcall" : : "a"(0) : "memory")
+
+// POPF gives no signal in ring 3, and changes neither IF nor IOPL.
+ATTACK(interrupts_off_by_popf) {
+    uint64_t flags;
+    asm volatile("pushf\n andq $~0x200, (%%rsp)\n orq $0x3000, (%%rsp)\n popf\n pushf\n pop %0" : "=r"(flags) : : "memory");
+    if (!(flags & 0x200) || (flags & 0x3000)) breach("POPF changed IF or IOPL");
+    else refused("IF and IOPL are what they were");
+}
+
 // A program may execute WRPKRU: where the kernel's key governs, the kernel emulates it. No system call may come between
 // it and the look.
 ATTACK(wrpkru_in_plain_sight) {
@@ -53,6 +65,19 @@ ATTACK(wrpkru_in_plain_sight) {
     }
 HIDDEN(hidden_wrmsr, "a hidden WRMSR", "0x9090300f")
 HIDDEN(hidden_read_cr3, "a hidden MOV from CR3", "0x90d8200f")
+// The same over two pages: 0F is the last byte of one, 30 the first of the next.
+ATTACK(hidden_wrmsr_over_pages) {
+    int signal = attempt([] {
+        asm volatile("lea 2f+1(%%rip), %%rsi\n xor %%edx, %%edx\n mov $0xc0000102, %%ecx\n"
+                     "xor %%eax, %%eax\n jmp 3f\n"
+                     ".balign 4096\n .fill 4094, 1, 0x90\n"
+                     "2: mov $0x9090300f, %%eax\n jmp 4f\n"
+                     "3: jnz 2b\n jmp *%%rsi\n"
+                     "4:" : : : "rax", "rcx", "rdx", "rsi", "memory", "cc");
+    });
+    if (signal == 0) breach("a hidden WRMSR was executed");
+    else refused("it got a signal");
+}
 HIDDEN(hidden_port_write, "a hidden OUT", "0x909080e6")
 HIDDEN(hidden_interrupts_off, "a hidden CLI", "0x9090fbfa")
 
