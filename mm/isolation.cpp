@@ -92,7 +92,8 @@ void AddressSpace::confine(const Reason& reason) {
         }
     }
     if (code_policy()) code_policy()->confined();
-    show_plain_files();
+    // Changing text interrupts those processors, too.
+    if (!core::weakened(core::Weakness::kConfineOrder)) show_plain_files();
 }
 
 // Nobody executes in ring 0 any more: text becomes what the file holds. One VMA a round, because the text's reference

@@ -1,0 +1,12 @@
+// nmi SOCKET COUNT: sends COUNT non-maskable interrupts to all processors of a machine, at whatever it does then.
+#include "tests/lib/qmp.h"
+
+int main(int count, char** arguments) {
+    if (count != 3) qmp::give_up("usage: nmi SOCKET COUNT");
+    qmp::Machine machine(arguments[1]);
+    for (int i = std::atoi(arguments[2]); i > 0; i--) {
+        machine.execute(R"({"execute":"inject-nmi"})");
+        ::usleep(500);
+    }
+    std::printf("sent\n");
+}
