@@ -92,19 +92,21 @@ void AddressSpace::confine(const Reason& reason) {
         }
     }
     if (code_policy()) code_policy()->confined();
-    // Changing text interrupts those processors, too.
-    if (!core::weakened(core::Weakness::kConfineOrder)) show_plain_files();
+    show_plain_files();
 }
 
 // Nobody executes in ring 0 any more: text becomes what the file holds. One VMA a round, because the text's reference
 // is dropped without the lock.
 void AddressSpace::show_plain_files() {
+    // Weakened, the other processors must not be interrupted for this either.
+    const std::atomic<uint64_t> here{uint64_t{1} << arch::this_cpu()};
+    const auto& cpus = core::weakened(core::Weakness::kConfineOrder) ? here : state_->loaded_on;
     for (;;) {
         core::Ref<Mappable> object;
         SpaceGuard guard(*state_);
         for (Vma& vma : state_->vmas) {
             if (!vma.object || !(object = vma.object->plain_form())) continue;
-            FlushBatch batch(state_->loaded_on);
+            FlushBatch batch(cpus);
             state_->exchange_object(vma, object, batch);
             break;
         }

@@ -40,22 +40,7 @@ using mpk::Finding;
 using mpk::Violation;
 using qmp::give_up;
 using qmp::Machine;
-
-struct Processor {
-    uint64_t cr3, rip;
-    unsigned ring;
-};
-std::vector<Processor> processors_of(const std::string& registers) {
-    std::vector<Processor> all;
-    for (size_t at = registers.find("CPU#"); at != std::string::npos; at = registers.find("CPU#", at + 1)) {
-        auto number = [&](const char* key, int base) {
-            return Machine::number_behind(registers, key, base, at).value();
-        };
-        all.push_back({number("CR3=", 16) & ~uint64_t{4095}, number("RIP=", 16),
-                       static_cast<unsigned>(number("CPL=", 10))});
-    }
-    return all;
-}
+using qmp::Processor;
 
 // ---- What it had in memory
 
@@ -255,9 +240,9 @@ int main(int count, char** arguments) {
         if (stops == kMostStops) give_up("no such program runs");
         ::usleep(2'000);
         machine.execute(R"({"execute":"stop"})");
-        auto processors = processors_of(machine.monitor("info registers -a"));
+        auto processors = machine.processors();
         bool in_program = false;
-        for (const Processor& p : processors) in_program |= p.rip <= core::kUserEnd;
+        for (const Processor& p : processors) in_program |= p.in_program();
         if (in_program) {
             machine.execute(R"({"execute":"pmemsave","arguments":{"val":0,"size":)" + std::to_string(size) +
                             ",\"filename\":\"" + path + "\"}}");
@@ -267,7 +252,7 @@ int main(int count, char** arguments) {
                 if (!own) give_up("a table without the processor's page");
                 // On its way from one table to the next.
                 if (own->loaded_top_table != p.cr3) continue;
-                bool program = p.rip <= core::kUserEnd;
+                bool program = p.in_program();
                 // The kernel notes the model after it has loaded a table of another one.
                 PageEntry kernel(*capture.entry(p.cr3, arch::kKernelImageBase, arch::kTopLevel));
                 Model model = program ? own->model : kernel.is_user() ? Model::kIsolated : Model::kConfined;

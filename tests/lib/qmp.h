@@ -2,6 +2,7 @@
 // of QEMU: a line of JSON each way).
 #pragma once
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace qmp {
 
@@ -20,10 +22,18 @@ namespace qmp {
     std::exit(2);
 }
 
+struct Processor {
+    uint64_t cr3, rip;
+    unsigned ring;
+    // Firmware runs without page tables, the kernel's first instructions below all programs.
+    bool in_program() const { return cr3 != 0 && rip >= 0x400000 && rip < uint64_t{1} << 47; }
+};
+
 // Ends this program if the machine does not answer, or answers with an error.
 class Machine {
   public:
     explicit Machine(const char* path) {
+        ::signal(SIGPIPE, SIG_IGN);
         sockaddr_un address{AF_UNIX, {}};
         std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
         socket_ = ::socket(AF_UNIX, SOCK_STREAM, 0);
@@ -45,6 +55,16 @@ class Machine {
     }
     uint64_t memory_size() {
         return number_behind(execute(R"({"execute":"query-memory-size-summary"})"), "\"base-memory\": ", 10).value();
+    }
+    std::vector<Processor> processors() {
+        std::string registers = monitor("info registers -a");
+        std::vector<Processor> all;
+        for (size_t at = registers.find("CPU#"); at != std::string::npos; at = registers.find("CPU#", at + 1)) {
+            auto number = [&](const char* key, int base) { return number_behind(registers, key, base, at).value(); };
+            all.push_back({number("CR3=", 16) & ~uint64_t{4095}, number("RIP=", 16),
+                           static_cast<unsigned>(number("CPL=", 10))});
+        }
+        return all;
     }
     static std::optional<uint64_t> number_behind(const std::string& text, const char* key, int base, size_t from = 0) {
         size_t at = text.find(key, from);
