@@ -102,6 +102,17 @@ TEST(CommandLine, EarlyOptionsStopAtTheProgram) {
     EXPECT_EQ(boot::parse_early("weaken=kernel-key,ist-wipe -- weaken=x").weaken, "kernel-key,ist-wipe");
 }
 
+TEST(CommandLine, PlannedBugsHaveNames) {
+    EXPECT_EQ(boot::parse("-- a")->test_bug, boot::TestBug::kNone);
+    EXPECT_EQ(boot::parse("test_bug=lock-order -- a")->test_bug, boot::TestBug::kLockOrder);
+    EXPECT_EQ(boot::parse("test_bug=stack-overflow")->test_bug, boot::TestBug::kStackOverflow);
+    log_lines.clear();
+    core::klog::set_sink(keep);
+    EXPECT_EQ(boot::parse("test_bug=all")->test_bug, boot::TestBug::kNone);
+    core::klog::set_sink(nullptr);
+    EXPECT_EQ(log_lines.size(), 1u);
+}
+
 TEST(CommandLine, DefencesCannotBeSwitchedOffInAReleaseKernel) {
     log_lines.clear();
     core::klog::set_sink(keep);
