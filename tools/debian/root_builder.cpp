@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cctype>
 #include <limits>
+#include <set>
 
 #include "debian/deb_archive.h"
 #include "elf/closure.h"
+#include "elf/elf_file.h"
 #include "support/failure.h"
+#include "support/progress.h"
 
 namespace tool {
 
@@ -86,22 +89,39 @@ std::vector<std::string> regular_files(const Tree& tree) {
     return paths;
 }
 
+/// Whether something that can be started needs it. The rest are plug-ins: Debian recommends what some of them need.
+bool a_program_needs(const Tree& tree, const std::string& library) {
+    std::vector<std::string> programs = regular_files(tree);
+    std::erase_if(programs, [&](const std::string& path) {
+        const std::optional<ElfFile> elf = parse_elf(tree.find(path)->content());
+        return !elf || elf->interpreter.empty();
+    });
+    const std::vector<MissingLibrary> missing = find_missing_libraries(tree, programs);
+    return std::any_of(missing.begin(), missing.end(), [&](const MissingLibrary& one) { return one.name == library; });
+}
+
+[[noreturn]] void fail_for_lack_of(const std::string& library, const std::string& needed_by) {
+    throw Failure("no package has " + library + ", which " + needed_by + " needs",
+                  "add the package that has it to the recipe's packages");
+}
+
 void add_missing_libraries(Tree& tree, LibraryProvider& provider, const std::vector<std::string>& extra) {
-    auto add = [&](const std::vector<std::string>& names, auto needed_by) {
-        for (const std::string& name : provider.add_to(tree, names))
-            throw Failure("no package has " + name + ", which " + needed_by(name) + " needs",
-                          "add the package that has it to the recipe's packages");
-    };
-    add(extra, [](const std::string&) { return std::string("the recipe"); });
+    for (const std::string& name : provider.add_to(tree, extra)) fail_for_lack_of(name, "the recipe");
+    std::set<std::string> lacking;  // what only plug-ins ask for, and no package has
     for (;;) {
         std::map<std::string, std::string> needed_by;
         for (const MissingLibrary& missing : find_missing_libraries(tree, regular_files(tree)))
             // A script's interpreter is a program of its own: the recipe decides whether it is wanted.
-            if (missing.kind != MissingKind::ScriptInterpreter) needed_by.emplace(missing.name, missing.needed_by);
+            if (missing.kind != MissingKind::ScriptInterpreter && !lacking.contains(missing.name))
+                needed_by.emplace(missing.name, missing.needed_by);
         if (needed_by.empty()) return;
         std::vector<std::string> names;
         for (const auto& [name, file] : needed_by) names.push_back(name);
-        add(names, [&](const std::string& name) { return needed_by.at(name); });
+        for (const std::string& name : provider.add_to(tree, names)) {
+            if (a_program_needs(tree, name)) fail_for_lack_of(name, needed_by.at(name));
+            progress("no package has " + name + ": " + needed_by.at(name) + " cannot be loaded");
+            lacking.insert(name);
+        }
     }
 }
 
