@@ -23,8 +23,10 @@ struct Ethernet {
     pbuf* waiting_first = nullptr;  // linked by `next` of single pbufs
     pbuf* waiting_last = nullptr;
     unsigned waiting_count = 0;
+    Traffic traffic;
 };
 Ethernet ethernet;  // eth0; guarded by the stack's lock
+Traffic loopback_traffic;
 
 // For a TCP or UDP packet whose checksum the device shall make: puts the sum over the pseudo header where the
 // checksum goes (virtio 1.2, 5.1.6.2) and says where that is. `frame` is the first piece, headers included.
@@ -85,7 +87,10 @@ Result<void> offer(pbuf* p) {
         auto* first = const_cast<std::byte*>(pieces[0].data());
         checksum = prepare_checksum({first, pieces[0].size()});
     }
-    return ethernet.device->transmit({pieces, count}, checksum);
+    TRY(ethernet.device->transmit({pieces, count}, checksum));
+    ethernet.traffic.sent_packets++;
+    ethernet.traffic.sent_bytes += p->tot_len - ETH_PAD_SIZE;
+    return {};
 }
 
 err_t link_output(netif*, pbuf* p) {
@@ -95,9 +100,11 @@ err_t link_output(netif*, pbuf* p) {
         if (sent.error() != Errno::kAgain) return ERR_IF;
     }
     // The ring is full. TCP would take a refusal for a loss and wait half a second, so keep a copy.
-    if (ethernet.waiting_count >= kMaxWaiting) return ERR_MEM;
-    pbuf* copy = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
-    if (!copy) return ERR_MEM;
+    pbuf* copy = ethernet.waiting_count < kMaxWaiting ? pbuf_clone(PBUF_RAW, PBUF_RAM, p) : nullptr;
+    if (!copy) {
+        ethernet.traffic.sent_dropped++;
+        return ERR_MEM;
+    }
     if (ethernet.waiting_last) ethernet.waiting_last->next = copy;
     else ethernet.waiting_first = copy;
     ethernet.waiting_last = copy;
@@ -136,7 +143,12 @@ void receive(void*, std::span<const std::byte> frame, bool checksum_good) {
     StackLock lock;
     auto length = static_cast<u16_t>(frame.size() + ETH_PAD_SIZE);
     pbuf* p = pbuf_alloc(PBUF_RAW, length, PBUF_RAM);
-    if (!p) return;  // dropped: the peer sends it again
+    if (!p) {  // the peer sends it again
+        ethernet.traffic.received_dropped++;
+        return;
+    }
+    ethernet.traffic.received_packets++;
+    ethernet.traffic.received_bytes += frame.size();
     auto* payload = static_cast<std::byte*>(p->payload);
     std::memset(payload, 0, ETH_PAD_SIZE);
     std::memcpy(payload + ETH_PAD_SIZE, frame.data(), frame.size());
@@ -194,7 +206,17 @@ Result<void> start_ethernet(drivers::NetworkDevice& device, const Configuration&
     return {};
 }
 
-const char* interface_name(const netif& interface) { return interface.name[0] == 'l' ? "lo" : "eth0"; }
+bool is_loopback(const netif& interface) { return interface.name[0] == 'l'; }
+const char* interface_name(const netif& interface) { return is_loopback(interface) ? "lo" : "eth0"; }
+const Traffic& traffic(const netif& interface) { return is_loopback(interface) ? loopback_traffic : ethernet.traffic; }
+
+// What lo sends, it receives.
+void count_loopback(size_t size) {
+    loopback_traffic.sent_bytes += size;
+    loopback_traffic.received_bytes += size;
+    loopback_traffic.sent_packets++;
+    loopback_traffic.received_packets++;
+}
 
 // lwIP numbers from 1 in the order of netif_add(), and loopback comes first: the same as Linux.
 unsigned interface_index(const netif& interface) { return netif_get_index(&interface); }

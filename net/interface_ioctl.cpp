@@ -32,7 +32,6 @@ static_assert(sizeof(InterfaceRequest) == 40);
 
 struct InterfaceList { int32_t size; int32_t padding; uint64_t buffer; };  // struct ifconf
 
-bool is_loopback(const netif& interface) { return interface.name[0] == 'l'; }
 
 netif* find(const char* name) {
     for (netif* interface = netif_list; interface; interface = interface->next) {

@@ -1,9 +1,11 @@
 // What is done to packets before lwIP sees them, where it lacks something:
 //  - connected UDP sockets are told of "port unreachable" (udp(7), ECONNREFUSED); lwIP ignores ICMP errors;
 //  - a new connection may take the addresses of one in TIME-WAIT (RFC 1122, 4.2.2.13); lwIP would only acknowledge it;
-//  - connections do not answer old segments without end; lwIP acknowledges each.
+//  - connections do not answer old segments without end; lwIP acknowledges each;
+//  - lo has no driver that could count.
 #include <cstring>
 
+#include "net/interface.h"
 #include "net/tcp_socket.h"
 #include "net/udp_socket.h"
 
@@ -79,7 +81,8 @@ signed char isounik_tcp_segment(tcp_pcb* pcb, const tcp_hdr* header, u16_t lengt
 }
 
 // RFC 792: type 3 code 3 holds the header of the packet that caused it and 8 bytes of its data.
-int isounik_ip4_packet(pbuf* p, netif*) {
+int isounik_ip4_packet(pbuf* p, netif* interface) {
+    if (net::is_loopback(*interface)) net::count_loopback(p->tot_len);
     uint8_t outer[20], icmp[8], inner[20], ports[4];
     if (!read_packet(p, 0, outer, 20) || outer[0] >> 4 != 4) return 0;
     size_t offset = (outer[0] & 0xf) * 4u;
@@ -106,7 +109,8 @@ int isounik_ip4_packet(pbuf* p, netif*) {
 }
 
 // RFC 4443, 3.1: type 1 code 4 holds as much of the packet as fits.
-int isounik_ip6_packet(pbuf* p, netif*) {
+int isounik_ip6_packet(pbuf* p, netif* interface) {
+    if (net::is_loopback(*interface)) net::count_loopback(p->tot_len);
     constexpr uint8_t kDestinationUnreachable = 1, kPortUnreachable = 4;
     uint8_t outer[40], icmp[8], inner[40], ports[4];
     if (!read_packet(p, 0, outer, 40)) return 0;

@@ -112,6 +112,7 @@ class Socket : public fs::File {
     int family() const { return family_; }
     int type() const { return type_; }
     int protocol() const { return protocol_; }
+    uint64_t inode_number() const { return inode_number_; }
 
     // fs::File
     Result<size_t> read(fs::Destination& destination, uint64_t* offset) override;

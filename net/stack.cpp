@@ -5,6 +5,7 @@
 #include "net/interface.h"
 #include "net/lwip_headers.h"
 #include "net/lwip_memory.h"
+#include "net/network_view.h"
 #include "net/stack_lock.h"
 
 namespace net {
@@ -20,6 +21,7 @@ Result<void> initialize(drivers::NetworkDevice* device, const Configuration& con
     lwip_init();
     // Bytes to ourselves cannot be damaged on the way.
     NETIF_SET_CHECKSUM_CTRL(netif_list, NETIF_CHECKSUM_DISABLE_ALL);
+    register_network_view();
     dhcp_wanted = device && configuration.dhcp;
     if (device) TRY(start_ethernet(*device, configuration));
     return {};

@@ -27,9 +27,9 @@ bool configured();
 // from socket to socket. For tests of the stack; on at the start.
 void set_direct_connections(bool on);
 
-// Called once, when a program first listens on a TCP port ("ready" of docs/boot-protocol.md).
+// Called once, when a program first listens on a TCP port or chooses a UDP port ("ready" of docs/boot-protocol.md).
 void set_first_listen_hook(void (*hook)());
-// For inet sockets: a program listens on a TCP port. Caller must not hold the stack.
+// For inet sockets: a program does so. Caller must not hold the stack.
 void note_listen();
 
 }  // namespace net

@@ -6,6 +6,23 @@
 
 namespace net {
 
+uint8_t linux_state(tcp_state state) {
+    switch (state) {
+    case CLOSED: return 7;
+    case LISTEN: return 10;
+    case SYN_SENT: return 2;
+    case SYN_RCVD: return 3;
+    case ESTABLISHED: return 1;
+    case FIN_WAIT_1: return 4;
+    case FIN_WAIT_2: return 5;
+    case CLOSE_WAIT: return 8;
+    case CLOSING: return 11;
+    case LAST_ACK: return 9;
+    case TIME_WAIT: return 6;
+    }
+    return 7;
+}
+
 namespace {
 
 constexpr int kTcpNoDelay = 1, kTcpMaxSeg = 2, kTcpCork = 3, kTcpKeepIdle = 4, kTcpKeepIntvl = 5, kTcpKeepCnt = 6,
@@ -23,24 +40,6 @@ struct TcpInfo {
     uint32_t total_retrans;
 };
 static_assert(sizeof(TcpInfo) == 104);
-
-// TCP_ESTABLISHED and so on (include/net/tcp_states.h).
-uint8_t linux_state(tcp_state state) {
-    switch (state) {
-    case CLOSED: return 7;
-    case LISTEN: return 10;
-    case SYN_SENT: return 2;
-    case SYN_RCVD: return 3;
-    case ESTABLISHED: return 1;
-    case FIN_WAIT_1: return 4;
-    case FIN_WAIT_2: return 5;
-    case CLOSE_WAIT: return 8;
-    case CLOSING: return 11;
-    case LAST_ACK: return 9;
-    case TIME_WAIT: return 6;
-    }
-    return 7;
-}
 
 TcpInfo describe(const tcp_pcb& pcb) {
     constexpr uint32_t kTickUs = TCP_SLOW_INTERVAL * 1000;

@@ -36,6 +36,12 @@ class TcpSocket final : public InetSocket {
     static bool accept_incoming(TcpSocket& listener, tcp_pcb* pcb);
     bool accept_queue_full() const { return accept_count_ > backlog_; }
 
+    // For /proc/net. The socket of a connection: null before accept(2) has one, or after close(2). Bytes (of a listening
+    // socket: connections) that wait. Caller holds the stack.
+    static const TcpSocket* of(const tcp_pcb& pcb);
+    struct Waiting { size_t unsent, unread; };
+    Waiting waiting() const;
+
     core::ListHook listener_hook;  // TcpListener::members
     core::ListHook accept_hook;    // accept_queue_ or deferred_ of another socket
 
@@ -124,6 +130,9 @@ class TcpSocket final : public InetSocket {
     sched::WaitQueue changed_;
 };
 
+// TCP_ESTABLISHED and so on (include/net/tcp_states.h).
+uint8_t linux_state(tcp_state state);
+
 // One listening lwIP connection and the sockets that share it (SO_REUSEPORT). Guarded by the stack.
 class TcpListener {
   public:
@@ -132,6 +141,8 @@ class TcpListener {
     void leave(TcpSocket& socket);
     // No member has room for one more connection: SYNs are dropped, and the peers try again.
     bool full() const;
+    // For /proc/net. Caller holds the stack.
+    const core::List<TcpSocket, &TcpSocket::listener_hook>& members() const { return members_; }
 
   private:
     static err_t on_accept(void* self, tcp_pcb* pcb, err_t error);

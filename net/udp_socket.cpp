@@ -35,6 +35,13 @@ UdpSocket::~UdpSocket() {
     unclaim_port(*this);
 }
 
+Result<void> UdpSocket::bind(const SocketAddress& address) {
+    TRY(InetSocket::bind(address));
+    // A port of the program's own choice is one that others send to.
+    if (TRY(decode_address(address, family(), false)).port) note_listen();
+    return {};
+}
+
 Result<void> UdpSocket::bind_lwip() {
     err_t error = udp_bind(pcb_, &local_.address, local_.port);
     return error == ERR_OK ? Result<void>{} : fail(to_errno(error));

@@ -14,6 +14,7 @@ class UdpSocket final : public InetSocket {
     // Makes lwIP's side; call once after construction. ENOBUFS.
     Result<void> initialize();
 
+    Result<void> bind(const SocketAddress& address) override;
     Result<void> connect(const SocketAddress& address) override;
     Result<SocketAddress> peer_address() override;
     Result<void> shutdown(int how) override;
@@ -24,6 +25,11 @@ class UdpSocket final : public InetSocket {
     // An ICMP error says that nobody listens at `peer`, to which this socket sent. Caller holds the stack.
     void refused();
     static UdpSocket* find(const Endpoint& local, const Endpoint& peer);
+
+    // For /proc/net. Null if it is the stack's own. Caller holds the stack.
+    static const UdpSocket* of(const udp_pcb& pcb);
+    struct Shown { Endpoint local, peer; bool connected; size_t unread; };
+    Shown shown() const { return {local_, peer_, connected_, received_bytes_}; }
 
   protected:
     Errno take_error() override;

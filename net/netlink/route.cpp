@@ -38,7 +38,6 @@ struct ErrorInfo { int32_t error; Header request; };
 
 constexpr size_t align(size_t size) { return (size + 3) & ~size_t{3}; }
 
-bool is_loopback(const netif& interface) { return interface.name[0] == 'l'; }
 
 // One message under construction.
 class Message {

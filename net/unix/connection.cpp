@@ -26,7 +26,22 @@ void join(UnixEndpoint& a, UnixEndpoint& b) {
 
 }  // namespace
 
+UnixSocket::Table& UnixSocket::table() {
+    static Table table;
+    return table;
+}
+
+UnixSocket::UnixSocket(int type, uint32_t flags, Ref<UnixEndpoint> endpoint)
+    : Socket(kAfUnix, type, 0, flags), endpoint_(std::move(endpoint)) {
+    core::SpinGuard guard(table().lock);
+    table().sockets.push_back(*this);
+}
+
 UnixSocket::~UnixSocket() {
+    {
+        core::SpinGuard guard(table().lock);
+        table_hook_.unlink();
+    }
     endpoint_->close();
     collect_unix_cycles();
 }

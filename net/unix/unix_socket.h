@@ -9,8 +9,7 @@ namespace net {
 
 class UnixSocket final : public Socket {
   public:
-    UnixSocket(int type, uint32_t flags, Ref<UnixEndpoint> endpoint)
-        : Socket(kAfUnix, type, 0, flags), endpoint_(std::move(endpoint)) {}
+    UnixSocket(int type, uint32_t flags, Ref<UnixEndpoint> endpoint);
     ~UnixSocket() override;
 
     static Result<Ref<UnixSocket>> create(int type, uint32_t flags);
@@ -29,6 +28,10 @@ class UnixSocket final : public Socket {
     uint32_t poll(fs::PollRegistrar* registrar) override;
 
     UnixEndpoint& endpoint() { return *endpoint_; }
+
+    // Calls `visit(socket)` for each AF_UNIX socket, oldest first, under the table's lock (Rank::kFile).
+    template <typename Visit>
+    static void for_each(Visit visit);
 
   protected:
     Errno take_error() override;
@@ -51,7 +54,22 @@ class UnixSocket final : public Socket {
     size_t send_limit() const { return static_cast<size_t>(options_.send_buffer); }
 
     const Ref<UnixEndpoint> endpoint_;
+    core::ListHook table_hook_;  // guarded by the table's lock
+
+    struct Table;
+    static Table& table();
 };
+
+struct UnixSocket::Table {
+    core::Spinlock lock{core::Rank::kFile};  // before any endpoint's
+    core::List<UnixSocket, &UnixSocket::table_hook_> sockets;
+};
+
+template <typename Visit>
+void UnixSocket::for_each(Visit visit) {
+    core::SpinGuard guard(table().lock);
+    for (UnixSocket& socket : table().sockets) visit(socket);
+}
 
 // A datagram queue with more than this many is full (net.unix.max_dgram_qlen).
 inline constexpr unsigned kMaxQueuedDatagrams = 10;
