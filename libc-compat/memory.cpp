@@ -264,7 +264,7 @@ constexpr SystemCall kMemoryCalls[] = {
     CALL(25, mremap, "old_address, old_size, new_size, flags, new_address"),
     CALL(26, msync, "addr, length, flags"),
     CALL(27, mincore, "addr, length, vec"),
-    CALL(28, madvise, "addr, length, advice", "hints about reading ahead and huge pages change nothing"),
+    CALL(28, madvise, "addr, length, advice", "hints about reading ahead change nothing"),
     CALL(149, mlock, "addr, length"),
     CALL(150, munlock, "addr, length"),
     CALL(151, mlockall, "flags"),

@@ -14,7 +14,8 @@ namespace {
 constexpr int kSetParentDeathSignal = 1, kGetParentDeathSignal = 2, kGetDumpable = 3, kSetDumpable = 4,
     kGetKeepCapabilities = 7, kSetKeepCapabilities = 8, kSetName = 15, kGetName = 16, kBoundingRead = 23,
     kBoundingDrop = 24, kGetSecureBits = 27, kSetTimerSlack = 29, kGetTimerSlack = 30, kSetChildSubreaper = 36,
-    kGetChildSubreaper = 37, kSetNoNewPrivileges = 38, kGetNoNewPrivileges = 39, kGetThpDisable = 42;
+    kGetChildSubreaper = 37, kSetNoNewPrivileges = 38, kGetNoNewPrivileges = 39, kSetThpDisable = 41,
+    kGetThpDisable = 42;
 
 Result<void> set_name(process::Thread& thread, UserIn<char> address) {
     // At most 16 bytes with the NUL; longer names are cut (prctl(2), PR_SET_NAME).
@@ -88,9 +89,13 @@ Result<int64_t> sys_prctl(Context& context, int option, uint64_t a, uint64_t b, 
         case kGetNoNewPrivileges:
             if (a || b || c || d) return fail(Errno::kInval);
             return thread.no_new_privileges ? 1 : 0;
+        case kSetThpDisable:
+            if (b || c || d) return fail(Errno::kInval);
+            context.address_space().disable_huge_pages(a != 0);
+            return 0;
         case kGetThpDisable:
             if (a || b || c || d) return fail(Errno::kInval);
-            return 0;
+            return context.address_space().huge_pages_disabled() ? 1 : 0;
         default: return fail(Errno::kInval);
     }
 }

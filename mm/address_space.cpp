@@ -103,7 +103,7 @@ template <typename Use>
 bool use_entry(PageTables& tables, UserAddr address, AccessKind kind, Use use) {
     PageEntry table = tables.leaf_entry(address);
     if (!table.is_present()) return false;
-    const PageTable& leaf = *to_pointer<PageTable>(table.frame());
+    const PageTable& leaf = *PageTables::table_of(table);
     const unsigned index = arch::table_index(address.value(), arch::kLeafLevel);
     if (kind == AccessKind::kWrite) {
         PageEntry entry = leaf.get(index);
@@ -214,6 +214,7 @@ void AddressSpace::for_each_residency(void (*visit)(void* context, const MapLine
         Residency residency;
         state_->tables.for_each_leaf(vma.range, [&](PageTable& leaf, UserAddr, unsigned first, unsigned end) {
             const bool shared = PageTables::is_shared(leaf);
+            if (PageTables::is_behind_large(leaf)) residency.huge_pages++;
             for (unsigned i = first; i < end; i++) {
                 PageEntry entry = leaf.get(i);
                 if (!entry.has_frame()) continue;

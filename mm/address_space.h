@@ -104,6 +104,9 @@ class AddressSpace final : public core::RefCounted {
     Result<void> unlock_memory(UserRange range);
     Result<void> lock_all(bool current, bool future, LockMode mode);
     void unlock_all();
+    // prctl(2), PR_SET_THP_DISABLE: no further 2 MiB pages, whatever madvise says. Fork inherits it, exec asks for it.
+    void disable_huge_pages(bool disabled);
+    bool huge_pages_disabled();
     // Makes the pages of a mapped range present, as far as memory and files go (MAP_POPULATE).
     void populate(UserRange range);
     // shmdt(2): unmaps the segment that was attached at `address`. EINVAL.
@@ -145,7 +148,7 @@ class AddressSpace final : public core::RefCounted {
     void for_each_map(void (*visit)(void* context, const MapLine& line), void* context);
     // The same with the pages that are in memory: of the mapped object, of private memory, and of that what no other
     // process shares (/proc/<pid>/smaps).
-    struct Residency { uint64_t file_pages = 0, anonymous_pages = 0, unshared_pages = 0; };
+    struct Residency { uint64_t file_pages = 0, anonymous_pages = 0, unshared_pages = 0, huge_pages = 0 /* 2 MiB */; };
     void for_each_residency(void (*visit)(void* context, const MapLine& line, const Residency& residency),
                             void* context);
     struct Sizes { uint64_t total_pages, resident_pages, shared_pages, text_pages, data_pages, stack_pages,

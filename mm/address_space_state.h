@@ -37,6 +37,7 @@ struct AddressSpace::State {
     uint16_t used_keys = 0;
     uint8_t execute_only_key = 0;  // 0: none yet
     bool lock_future = false, lock_future_on_fault = false;
+    bool no_huge_pages = false;  // prctl(2), PR_SET_THP_DISABLE
     Fallback fallback = Fallback::kRefuse;
     Reason isolation_reason;
     bool maps_text = false;  // some VMA maps, or once mapped, inspected text
@@ -133,6 +134,9 @@ struct AddressSpace::State {
     FaultResult fault_file(Vma& vma, UserAddr page, AccessKind kind, PageTable& leaf, Replacement& replacement);
     FaultResult copy_on_write(Vma& vma, UserAddr page, PageTable& leaf, PageEntry old);
     void fault_around(Vma& vma, UserAddr page, PageTable& leaf);
+    // huge_pages.cpp. Maps a 2 MiB page of zeroes around `page`; false: the VMA does not hold all of it, the range is
+    // in use, or memory is not plenty.
+    bool map_huge_page(Vma& vma, UserAddr page);
     // The VMA to be grown down to `address` if there is one. Null: no mapping there.
     Vma* grow_stack(UserAddr address);
     void populate_locked(UserRange range, Replacement& replacement);

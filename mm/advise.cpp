@@ -22,13 +22,14 @@ bool is_known(int advice) {
            (advice >= kHugePage && advice <= kPopulateWrite);
 }
 
-// Sets a flag of a VMA's part.
-Result<void> mark(State& state, UserRange part, bool Vma::*flag, bool value) {
+// Sets an attribute of a VMA's part.
+template <typename T>
+Result<void> mark(State& state, UserRange part, T Vma::*attribute, T value) {
     Vma* vma = state.containing(part.start);
-    if (vma->*flag == value) return {};
+    if (vma->*attribute == value) return {};
     TRY(state.split_at(part.start));
     TRY(state.split_at(part.end));
-    state.containing(part.start)->*flag = value;
+    state.containing(part.start)->*attribute = value;
     return {};
 }
 
@@ -58,11 +59,23 @@ Result<void> advise_part(State& state, Vma& vma, UserRange part, int advice) {
             if (vma.object) return fail(Errno::kInval);
             return mark(state, part, &Vma::wipe_on_fork, true);
         case kKeepOnFork: return mark(state, part, &Vma::wipe_on_fork, false);
-        default: return {};  // hints about reading ahead and huge pages change nothing that a program sees
+        case kHugePage: return mark(state, part, &Vma::huge_pages, HugePages::kWanted);
+        case kNoHugePage: return mark(state, part, &Vma::huge_pages, HugePages::kUnwanted);
+        default: return {};  // hints about reading ahead change nothing that a program sees
     }
 }
 
 }  // namespace
+
+void AddressSpace::disable_huge_pages(bool disabled) {
+    SpaceGuard guard(*state_);
+    state_->no_huge_pages = disabled;
+}
+
+bool AddressSpace::huge_pages_disabled() {
+    SpaceGuard guard(*state_);
+    return state_->no_huge_pages;
+}
 
 Result<void> AddressSpace::advise(UserRange range, int advice) {
     if (!is_known(advice) || range.start.page_offset() != 0) return fail(Errno::kInval);

@@ -55,12 +55,17 @@ FaultResult State::fault_locked(UserAddr address, AccessKind kind, Force force, 
 }
 
 FaultResult State::fault_in_vma(Vma& vma, UserAddr page, AccessKind kind, Replacement& replacement) {
+    if (vma.huge_pages == HugePages::kWanted && kind == AccessKind::kWrite && map_huge_page(vma, page)) return {};
     const unsigned index = arch::table_index(page.value(), arch::kLeafLevel);
     PageEntry table = tables.leaf_entry(page);
-    PageTable* own = to_pointer<PageTable>(table.frame());
+    PageTable* own = PageTables::table_of(table);
     if (!table.is_present() || !table.is_writable()) {
         // Shared after fork, or absent. What a shared table has can be read.
         if (table.is_present() && kind != AccessKind::kWrite && own->get(index).is_present()) {
+            arch::flush_page_here(page.value());
+            return {};
+        }
+        if (table.is_large() && vma.protection.write && tables.regain_large(page)) {
             arch::flush_page_here(page.value());
             return {};
         }
@@ -218,8 +223,11 @@ void State::populate_locked(UserRange range, Replacement& replacement) {
         }
         // Private writable memory gets its own pages at once (Linux's populate_vma_page_range()).
         AccessKind kind = vma->protection.write && !vma->is_shared() ? AccessKind::kWrite : AccessKind::kRead;
-        for (; address < end; address += kPageSize) {
+        while (address < end) {
             if (!fault_in_vma(*vma, address, kind, replacement)) return;
+            bool huge = vma->huge_pages == HugePages::kWanted && tables.leaf_entry(address).is_large();
+            address = huge ? UserAddr(core::align_down(address.value(), core::kHugePageSize) + core::kHugePageSize)
+                           : address + kPageSize;
         }
     }
 }

@@ -37,7 +37,7 @@ class TableCopier {
                     UserAddr start = base + i * kLeafSpan;
                     if (!entry.is_present() || start < shared_until_) continue;
                     UserRange span{start, start + kLeafSpan};
-                    const PageTable& leaf = *to_pointer<PageTable>(entry.frame());
+                    const PageTable& leaf = *PageTables::table_of(entry);
                     if (!pays_to_share(leaf) || !is_inherited(vma, span)) {
                         // Of VMAs without pages of their own, faults bring back what the child needs.
                         if (vma.has_own_pages) TRY(copy_leaf(vma, span));
@@ -78,11 +78,11 @@ class TableCopier {
     void share_leaf(PageTable& from, PageTable& to, unsigned index, UserRange span) {
         PageEntry entry = from.get(index);
         if (entry.is_writable()) {
-            entry = entry.without(PageEntry::kWrite);
+            entry = entry.without(PageEntry::kWrite | PageEntry::kDirty);
             from.set(index, entry);
             parent_flush_.stale(span);
         }
-        ref_frame(entry.frame());
+        ref_frame(PageTables::table_frame_of(entry));
         PageTables::set_middle(to, index, entry);
     }
 
@@ -134,6 +134,7 @@ void copy_layout(const State& parent, State& child) {
     child.fallback = parent.fallback;
     child.isolation_reason = parent.isolation_reason;
     child.maps_text = parent.maps_text;
+    child.no_huge_pages = parent.no_huge_pages;
 }
 
 }  // namespace

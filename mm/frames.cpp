@@ -6,6 +6,7 @@
 #include "arch/x86_64/top_table.h"
 #include "core/lock.h"
 #include "core/panic.h"
+#include "mm/frame_runs.h"
 
 namespace mm {
 
@@ -288,16 +289,18 @@ void free_frame(Pfn pfn) {
     if (++cache.count > ProcessorCache::kLimit) drain(cache);
 }
 
-Result<Pfn> allocate_frames(unsigned order, Fill fill, State state) {
-    if (order == 0) return allocate_frame(fill, state);
-    if (order > kMaxOrder || allocation_must_fail()) return fail(Errno::kNoMem);
+namespace {
+
+// A block of 2^order frames, if at least `kept` pages remain.
+Result<Pfn> allocate_block(unsigned order, Fill fill, State state, uint64_t kept) {
+    if (allocation_must_fail()) return fail(Errno::kNoMem);
+    const uint64_t count = uint64_t{1} << order;
     Frame* frame;
     {
         core::SpinGuard guard(g_lock);
-        frame = g_buddy.take(order);
+        frame = g_buddy.free_pages() >= count + kept ? g_buddy.take(order) : nullptr;
     }
     if (!frame) return fail(Errno::kNoMem);
-    uint64_t count = uint64_t{1} << order;
     for (uint64_t i = 0; i < count; i++) {
         frame[i].state = state;
         frame[i].flags = 0;
@@ -309,6 +312,18 @@ Result<Pfn> allocate_frames(unsigned order, Fill fill, State state) {
     Pfn first = pfn_of(*frame);
     if (fill == Fill::kZeroed) arch::zero_words(to_pointer(first), count * (kPageSize / 8));
     return first;
+}
+
+}  // namespace
+
+Result<Pfn> allocate_frames(unsigned order, Fill fill, State state) {
+    if (order == 0) return allocate_frame(fill, state);
+    if (order > kMaxOrder) return fail(Errno::kNoMem);
+    return allocate_block(order, fill, state, 0);
+}
+
+Result<Pfn> allocate_run() {
+    return allocate_block(kRunOrder, Fill::kZeroed, State::kAnonymous, pages_kept_from_runs(detail::total_pages));
 }
 
 void free_frames(Pfn first, unsigned order) {

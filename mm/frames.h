@@ -25,13 +25,13 @@ struct Frame {
     std::atomic<uint32_t> references{0};
     uint8_t order = 0;  // free block, or the head of what allocate_frames() gave
     enum class State : uint8_t { kReserved, kFree, kKernel, kAnonymous, kFile, kPageTable } state{};
-    uint16_t flags = 0;  // kKernel: the heap's size class
+    uint16_t flags = 0;  // kKernel: the heap's size class; kPageTable: PageTables::kBehindLarge
     union {
         PageCache* cache = nullptr;  // kFile: the owner
         Frame* previous;             // kFree: free list
         void* free_objects;          // kKernel: the heap's slabs
     };
-    uint64_t index = 0;     // kFile: page index in the owner; kKernel: objects in use
+    uint64_t index = 0;     // kFile: page index in the owner; kKernel: objects in use; else mm/page_tables.h
     Frame* next = nullptr;  // lists of free frames and of slabs
 };
 static_assert(sizeof(Frame) == 32);

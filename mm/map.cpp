@@ -178,7 +178,7 @@ UserAddr AddressSpace::set_break(UserAddr new_break) {
             if (overcommits(grown.size()) || !state.is_free({grown.start, grown.end + kPageSize})) return old_break;
             Vma* below = old_end > state.break_start.page_up() ? state.containing(old_end - 1) : nullptr;
             if (below && below->range.end == old_end && !below->object && below->label == "[heap]" &&
-                below->locked == state.lock_future && below->key == 0 &&
+                below->locked == state.lock_future && below->key == 0 && below->huge_pages == HugePages::kUnadvised &&
                 below->protection == Protection{true, true, false}) {
                 state.account(*below, -1);
                 below->range.end = new_end;

@@ -12,7 +12,6 @@
 namespace mm {
 
 namespace {
-PageTable* table_of(PageEntry entry) { return to_pointer<PageTable>(entry.frame()); }
 Frame& frame_of_table(const PageTable& table) { return frame_of(Pfn(to_physical(&table))); }
 }  // namespace
 
@@ -163,11 +162,15 @@ void PageTables::free_subtree(Pfn table_frame, unsigned level) {
         frame.references.store(1, std::memory_order_relaxed);
     }
     PageTable* table = to_pointer<PageTable>(table_frame);
-    TableUse::for_each(*table, [&](unsigned i, PageEntry child) {
-        table->set(i, PageEntry());
-        if (level > arch::kLeafLevel) free_subtree(child.frame(), level - 1);
-        else unref_frame(child.frame());
-    });
+    if (level == arch::kLeafLevel && frame.flags == kBehindLarge) {
+        drop_run(*table);
+    } else {
+        TableUse::for_each(*table, [&](unsigned i, PageEntry child) {
+            table->set(i, PageEntry());
+            if (level > arch::kLeafLevel) free_subtree(table_frame_of(child), level - 1);
+            else unref_frame(child.frame());
+        });
+    }
     frame.index = 0;
     free_frame(table_frame);  // kept for the next table, as it is empty
 }

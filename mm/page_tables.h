@@ -3,10 +3,15 @@
 // The master is an array of the 256 lower top-level entries; every top-level table (one per processor that ran
 // the space, and model that it ran as) gets a copy, and changes of the master are made in all of them at once. A
 // table page's Frame counts its parents in `references` and its non-empty entries in `index` (TableUse), so that an
-// empty table can go at once. Only the leaf level maps pages. The owner's lock is held in all functions.
+// empty table can go at once. The owner's lock is held in all functions.
 //
 // Leaf tables may be shared by the spaces that come from one another by fork (docs/architecture.md, "Shared leaf tables"):
 // every parent entry of a shared table is read-only, and whoever wants to change the table copies it first.
+//
+// A 2 MiB page is a leaf table all of whose entries map 512 frames in a row with the same rights, and a parent entry
+// that is large: the processor reads the entry, all others the table behind it, which the first frame's `index` names.
+// The table belongs to the page from the start, so that splitting allocates nothing (docs/architecture.md, "2 MiB
+// pages").
 #pragma once
 
 #include <algorithm>
@@ -75,25 +80,47 @@ class PageTables {
     ~PageTables();
     PageTables(const PageTables&) = delete;
 
-    // The entry that leads to the leaf table that covers `address`; empty if there is none. It is writable only if
-    // the table is this space's own; if it is not, the table may be shared, or may have been.
+    // The table that an entry above the leaf level leads to: of a 2 MiB page, the one behind it.
+    static Pfn table_frame_of(PageEntry entry) {
+        return entry.is_large() ? Pfn(frame_of(entry.frame()).index) : entry.frame();
+    }
+    static PageTable* table_of(PageEntry entry) { return to_pointer<PageTable>(table_frame_of(entry)); }
+
+    // The entry that leads to the leaf table that covers `address`, or is a 2 MiB page there; empty if there is none.
+    // It is writable only if the table is this space's own; if it is not, the table may be shared, or may have been.
     PageEntry leaf_entry(UserAddr address) const;
     // The leaf table that covers `address`; null if there is none. Only to be read, as it may be shared.
     PageTable* find_leaf(UserAddr address) const;
     // The table of level 2 that covers `address`, made if absent. ENOMEM; empty tables above it may then remain.
     Result<PageTable*> make_middle(UserAddr address);
-    // The leaf table that covers `address`, to be changed: made if absent, copied if shared. ENOMEM: nothing that a
-    // program sees has changed; empty middle tables may remain.
+    // The leaf table that covers `address`, to be changed: made if absent, copied if shared; a 2 MiB page is split.
+    // ENOMEM: nothing that a program sees has changed; empty middle tables may remain.
     Result<PageTable*> own_leaf(UserAddr address, FlushBatch& batch);
-    // Takes the leaf tables that hold entries of the range out of sharing. ENOMEM: some may be shared still.
+    // The same for the leaf tables that hold entries of the range. ENOMEM: some may be shared still.
     Result<void> own_leaves(UserRange range, FlushBatch& batch);
-    // The same for those at the two ends of the range that hold entries outside it too: what is left that is
+    // Takes those at the two ends of the range that hold entries outside it too out of sharing: what is left that is
     // shared can be dropped as a whole.
     Result<void> own_partial_leaves(UserRange range, FlushBatch& batch);
     // Frees the leaf table that covers `address`, and those above it, as far as they are empty.
     void drop_if_empty(UserAddr address, FlushBatch& batch);
-    // Leaves a shared leaf table to its other parents, with all that it maps.
-    void leave_shared(UserAddr address, FlushBatch& batch);
+    // Leaves a leaf table, with all that it maps, to its other parents, if there are any.
+    void leave_leaf(UserAddr address, FlushBatch& batch);
+
+    // --- huge_pages.cpp. In Frame::flags of a leaf table: its parents are 2 MiB pages, all of them. Who changes an
+    // entry of such a table, which is not shared then, splits the page first: all its entries stay alike.
+    static constexpr uint16_t kBehindLarge = 1;
+    static bool is_behind_large(const PageTable& leaf) {
+        return frame_of(Pfn(to_physical(&leaf))).flags == kBehindLarge;
+    }
+    // Maps a run of frames (mm/frame_runs.h) at `base`, where there is no leaf table, or this space's own with entries
+    // of the zero page only. ENOMEM: as own_leaf().
+    Result<void> map_large(UserAddr base, Pfn run, uint64_t flags, FlushBatch& batch);
+    // The 2 MiB page at `address`, if there is one, becomes its leaf table. It is not shared. Nothing can fail; runs
+    // the batch.
+    void split_large(UserAddr address, FlushBatch& batch);
+    // Makes the read-only 2 MiB page at `address` writable again, if nobody else has it or a frame of it. False: it
+    // is not.
+    bool regain_large(UserAddr address);
 
     // Other spaces have this leaf table too. While it is true for a space that holds its own lock, entries may
     // vanish (a file is truncated) or lose their write permission (another space copies the table), under the lock
@@ -178,7 +205,10 @@ class PageTables {
     Result<PageTable*> own_entry(PageTable& middle, UserAddr address, FlushBatch& batch);
     void set_top_entry(unsigned slot, PageEntry entry);
     void fill_top(Pfn top, unsigned cpu, arch::Model model) const;
+    static void withdraw_large(PageTable& middle, UserAddr address, FlushBatch& batch);
+    static void split_entry(PageTable& middle, UserAddr address, FlushBatch& batch);
     static void free_subtree(Pfn table, unsigned level);
+    static void drop_run(PageTable& leaf);
 
     // Read under the owner's lock or top_lock_, written under both.
     PageEntry master_[arch::kFirstKernelSlot];
@@ -195,6 +225,9 @@ class PageTables {
     Tops tops_[2];  // ring 0, ring 3
     static unsigned kind_of(arch::Model model) { return model == arch::Model::kConfined; }
 };
+
+// 2 MiB pages that programs have; one that processes share counts once.
+uint64_t huge_page_count();
 
 // One table page, empty, with one parent. ENOMEM.
 Result<Pfn> allocate_table();

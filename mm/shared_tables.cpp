@@ -8,8 +8,6 @@ namespace mm {
 
 namespace {
 
-PageTable* table_of(PageEntry entry) { return to_pointer<PageTable>(entry.frame()); }
-
 // Copies a shared table, page for page: each page has one more leaf entry, and a private one may be written in
 // neither table any more. The original loses its write permissions too: its other parents must not find them when
 // they are left alone with it. It is read-only above, so that no processor can have them cached.
@@ -45,14 +43,15 @@ core::Spinlock& PageTables::lock_of_shared(const PageTable& leaf) {
     return locks[Pfn(to_physical(&leaf)).number() % 8];
 }
 
-// The leaf table at `address`, which exists and whose entry in `middle` is read-only. A table that the others have
-// left is this space's again, with the write permissions that its entries still have.
+// The leaf table at `address`, which exists and whose entry in `middle` is read-only or a 2 MiB page. A table that the
+// others have left is this space's again, with the write permissions that its entries still have.
 Result<PageTable*> PageTables::own_entry(PageTable& middle, UserAddr address, FlushBatch& batch) {
     unsigned index = arch::table_index(address.value(), 2);
     PageEntry entry = middle.get(index);
     PageTable* table = table_of(entry);
     if (!is_shared(*table)) {
-        middle.set(index, entry.with(PageEntry::kWrite));
+        if (entry.is_large()) split_entry(middle, address, batch);
+        else middle.set(index, entry.with(PageEntry::kWrite));
         return table;
     }
     Pfn fresh = TRY(allocate_table());
@@ -61,18 +60,19 @@ Result<PageTable*> PageTables::own_entry(PageTable& middle, UserAddr address, Fl
         core::SpinGuard guard(lock_of_shared(*table));
         copy_entries(*table, *copy);
     }
+    if (entry.is_large()) withdraw_large(middle, address, batch);
     middle.set(index, PageEntry::user_table(fresh));
     // Translations stay right: the pages are the same, and none was writable. But a processor may remember where the
     // old table lies, which others may change once it is left: INVLPG of any page makes it forget (SDM vol. 3,
     // 4.10.4.1), before the batch drops the parent.
-    batch.stale(address.page_down());
-    batch.release(entry.frame());
+    if (!entry.is_large()) batch.stale(address.page_down());
+    batch.release(table_frame_of(entry));
     return copy;
 }
 
 Result<PageTable*> PageTables::own_leaf(UserAddr address, FlushBatch& batch) {
     PageEntry entry = leaf_entry(address);
-    if (entry.is_present() && entry.is_writable()) return table_of(entry);
+    if (entry.is_present() && entry.is_writable() && !entry.is_large()) return table_of(entry);
     PageTable& middle = *TRY(make_middle(address));
     if (entry.is_present()) return own_entry(middle, address, batch);
     Pfn fresh = TRY(allocate_table());
@@ -85,7 +85,7 @@ Result<void> PageTables::own_leaves(UserRange range, FlushBatch& batch) {
     return for_each_middle(range, [&](PageTable& middle, UserAddr base, unsigned first, unsigned end) -> Result<void> {
         for (unsigned i = first; i < end; i++) {
             PageEntry entry = middle.get(i);
-            if (!entry.is_present() || entry.is_writable()) continue;
+            if (!entry.is_present() || (entry.is_writable() && !entry.is_large())) continue;
             UserAddr start = base + i * span;
             UserRange part{std::max(start, range.start), std::min(start + span, range.end)};
             unsigned from = static_cast<unsigned>((part.start - start) >> core::kPageShift);
@@ -112,14 +112,15 @@ Result<void> PageTables::own_partial_leaves(UserRange range, FlushBatch& batch) 
     return {};
 }
 
-void PageTables::leave_shared(UserAddr address, FlushBatch& batch) {
+void PageTables::leave_leaf(UserAddr address, FlushBatch& batch) {
     unsigned missing = 0, index = arch::table_index(address.value(), 2);
     PageTable& middle = *walk(address.value(), 2, missing);
-    Pfn table = middle.get(index).frame();
+    PageEntry entry = middle.get(index);
     set_middle(middle, index, PageEntry());
     UserAddr base(core::align_down(address.value(), arch::entry_span(2)));
-    batch.stale({base, base + arch::entry_span(2)});
-    batch.release(table);
+    if (entry.is_large()) batch.stale(base);  // one translation
+    else batch.stale({base, base + arch::entry_span(2)});
+    batch.release(table_frame_of(entry));
     drop_if_empty(base, batch);
 }
 

@@ -10,6 +10,9 @@
 
 namespace mm {
 
+// madvise(2): MADV_HUGEPAGE, MADV_NOHUGEPAGE.
+enum class HugePages : uint8_t { kUnadvised, kWanted, kUnwanted };
+
 struct Vma : FileMapping {
     UserRange range;
     AddressSpace::State* space = nullptr;
@@ -23,6 +26,7 @@ struct Vma : FileMapping {
     // Has, or once had, pages of its own (anonymous memory, private copies of file pages): fork copies entries
     // of such VMAs only; all others can be faulted in again.
     bool has_own_pages = false;
+    HugePages huge_pages = HugePages::kUnadvised;
     uint8_t key = 0;              // protection key of the program (pkey_mprotect(2))
     core::Ref<Mappable> object;   // null: private anonymous memory
     uint64_t first_index = 0;     // page of the object at range.start
@@ -52,7 +56,7 @@ struct Vma : FileMapping {
                max_protection == next.max_protection && sharing == next.sharing && grows_down == next.grows_down &&
                locked == next.locked && lock_on_fault == next.lock_on_fault && no_reserve == next.no_reserve &&
                dont_fork == next.dont_fork && wipe_on_fork == next.wipe_on_fork && dont_dump == next.dont_dump &&
-               object == next.object && label == next.label && key == next.key &&
+               object == next.object && label == next.label && key == next.key && huge_pages == next.huge_pages &&
                (!object || first_index + pages() == next.first_index);
     }
     // A copy of everything but range, hooks and `space`.
@@ -68,6 +72,7 @@ struct Vma : FileMapping {
         wipe_on_fork = other.wipe_on_fork;
         dont_dump = other.dont_dump;
         has_own_pages = other.has_own_pages;
+        huge_pages = other.huge_pages;
         key = other.key;
         object = other.object;
         first_index = other.first_index;

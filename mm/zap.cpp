@@ -37,8 +37,12 @@ void State::zap(UserRange range, FlushBatch& batch) {
     tables.for_each_leaf(range, [&](PageTable& leaf, UserAddr base, unsigned first, unsigned end) {
         if (PageTables::is_shared(leaf)) {
             // All its entries lie in the range, or none (prepare_zap()).
-            if (PageTables::has_entries(leaf, first, end)) tables.leave_shared(base, batch);
+            if (PageTables::has_entries(leaf, first, end)) tables.leave_leaf(base, batch);
             return;
+        }
+        if (PageTables::is_behind_large(leaf)) {
+            if (first == 0 && end == arch::kTableEntries) return tables.leave_leaf(base, batch);
+            tables.split_large(base, batch);
         }
         empty_entries(leaf, base, first, end, Zap::kAll, batch, [&](UserAddr page) { batch.stale(page); });
         if (TableUse(leaf).entries == 0) tables.drop_if_empty(base, batch);

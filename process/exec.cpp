@@ -332,6 +332,7 @@ void adopt_program(Process& process, Thread& thread, PreparedProgram& program) {
     thread.set_child_tid = {};
     thread.keep_capabilities = false;
     thread.restart.resume = nullptr;
+    if (old_space && old_space->huge_pages_disabled()) thread.address_space->disable_huge_pages(true);  // prctl(2)
     if (program.gains_privileges) thread.parent_death_signal = 0;
     if (&thread != &sched::current()) return;
     // The old space's last reference may go only after this processor has left it.

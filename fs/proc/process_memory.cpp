@@ -119,7 +119,7 @@ void append_residency(Text& text, const mm::MapLine& line, const mm::AddressSpac
     row("Referenced:", resident);
     row("Anonymous:", residency.anonymous_pages);
     row("LazyFree:", 0);
-    row("AnonHugePages:", 0);
+    row("AnonHugePages:", residency.huge_pages * (core::kHugePageSize / core::kPageSize));
     row("Swap:", 0);
     row("SwapPss:", 0);
     row("Locked:", 0);

@@ -112,7 +112,8 @@ Result<void> status_text(Text& text, const Subject& subject) {
         size_line(text, "VmLib:\t", 0);
         size_line(text, "VmPTE:\t", 0);
         size_line(text, "VmSwap:\t", 0);
-        text << "HugetlbPages:\t       0 kB\nCoreDumping:\t0\nTHP_enabled:\t0\n";
+        text << "HugetlbPages:\t       0 kB\nCoreDumping:\t0\nTHP_enabled:\t"
+             << (space->huge_pages_disabled() ? 0 : 1) << '\n';
     }
     text << "Threads:\t" << status.thread_count << "\nSigQ:\t0/" << 4096 << '\n';
     mask_line(text, "SigPnd:\t", status.pending);

@@ -30,7 +30,7 @@ Result<void> node_text(Text& text, const Subject&) {
     return {};
 }
 Result<void> huge_pages_text(Text& text, const Subject&) {
-    text << "always madvise [never]\n";
+    text << "always [madvise] never\n";
     return {};
 }
 Result<void> huge_page_size_text(Text& text, const Subject&) {

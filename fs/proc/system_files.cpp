@@ -8,6 +8,7 @@
 #include "fs/proc/process_files.h"
 #include "fs/proc/process_view.h"
 #include "mm/frames.h"
+#include "mm/page_tables.h"
 #include "sched/timer.h"
 
 namespace fs::proc {
@@ -45,6 +46,7 @@ Result<void> meminfo_text(Text& text, const Subject&) {
     line("PageTables:", memory.page_table_pages);
     line("CommitLimit:", limit);
     line("Committed_AS:", memory.anonymous_pages);
+    line("AnonHugePages:", mm::huge_page_count() * (core::kHugePageSize / core::kPageSize));
     text << "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n"
             "Hugepagesize:       2048 kB\n";
     return {};

@@ -14,6 +14,7 @@ namespace walker {
 struct Page {
     uint64_t physical = 0;
     bool present = false, writable = false, user = false, executable = false;
+    bool large = false;  // 2 MiB: PS of the entry that maps it
     unsigned key = 0;
     uint64_t raw = 0;
 };
@@ -36,20 +37,28 @@ inline Page look_up(uint64_t top_physical, uint64_t address) {
         page.executable &= !(entry >> 63);
         page.key = entry >> 59 & 15;
         table = entry & 0x000ffffffffff000;
+        if (shift == 21 && (entry >> 7 & 1)) {
+            page.large = true;
+            table += address & 0x1ff000;
+            break;
+        }
     }
     page.present = true;
     page.physical = table;
     return page;
 }
 
-// Calls visit(address, leaf entry) for every non-empty leaf entry of the lower half.
+// Calls visit(address, leaf entry) for every non-empty leaf entry of the lower half, and for 4 KiB after 4 KiB of a
+// 2 MiB page.
 inline void for_each(uint64_t table, int shift, uint64_t base, const std::function<void(uint64_t, uint64_t)>& visit) {
     int count = shift == 39 ? 256 : 512;
     for (int i = 0; i < count; i++) {
         uint64_t entry = table_at(table)[i];
         uint64_t address = base + (uint64_t(i) << shift);
         if (entry == 0) continue;
-        if (shift == 12) visit(address, entry);
+        if (shift == 21 && (entry >> 7 & 1)) {
+            for (uint64_t at = 0; at < 1 << 21; at += 4096) visit(address + at, entry + at);
+        } else if (shift == 12) visit(address, entry);
         else for_each(entry & 0x000ffffffffff000, shift - 9, address, visit);
     }
 }

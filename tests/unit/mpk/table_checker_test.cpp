@@ -246,6 +246,24 @@ TEST(TableChecker, ForeignFrames) {
     EXPECT_EQ(tables.finding().address, kProgramPage);
 }
 
+TEST(TableChecker, LargePagesOfPrograms) {
+    constexpr uint64_t kLargePage = 0x4000'0000;
+    auto with = [&](Model model, uint64_t flags) {
+        Tables tables(model);
+        tables.map(kLargePage, Pfn(1024), flags | PageEntry::kLarge, 2);
+        return tables.check();
+    };
+    EXPECT_THAT(with(Model::kIsolated, kReadWrite), IsEmpty());
+    EXPECT_THAT(with(Model::kIsolated, kReadWrite | kKernel), ElementsAre(Violation::kProgramKernelKey));
+    EXPECT_THAT(with(Model::kIsolated, kCode | PageEntry::kWrite), ElementsAre(Violation::kProgramWritableCode));
+    EXPECT_THAT(with(Model::kConfined, kReadWrite & ~PageEntry::kUser), ElementsAre(Violation::kProgramSupervisor));
+    Tables foreign(Model::kIsolated);
+    foreign.map(kLargePage, Pfn(1024), kReadWrite | PageEntry::kLarge, 2);
+    foreign.make_foreign(Pfn(1024 + 300));
+    EXPECT_THAT(foreign.check(), ElementsAre(Violation::kProgramForeignFrame));
+    EXPECT_EQ(foreign.finding().address, kLargePage + 300 * core::kPageSize);
+}
+
 TEST(TableChecker, LastPageBelowTheBoundary) {
     Tables tables(Model::kConfined);
     tables.map(core::kUserEnd, Pfn(102), kReadOnly);
