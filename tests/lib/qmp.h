@@ -59,15 +59,18 @@ class Machine {
     std::vector<Processor> processors() {
         std::string registers = monitor("info registers -a");
         std::vector<Processor> all;
-        for (size_t at = registers.find("CPU#"); at != std::string::npos; at = registers.find("CPU#", at + 1)) {
-            auto number = [&](const char* key, int base) { return number_behind(registers, key, base, at).value(); };
-            all.push_back({number("CR3=", 16) & ~uint64_t{4095}, number("RIP=", 16),
-                           static_cast<unsigned>(number("CPL=", 10))});
+        for (size_t at = registers.find("CPU#"), end; at != std::string::npos; at = end) {
+            end = registers.find("CPU#", at + 1);
+            std::string one = registers.substr(at, end - at);
+            // Before 64-bit mode there is no RIP.
+            all.push_back({number_behind(one, "CR3=", 16).value_or(0) & ~uint64_t{4095},
+                           number_behind(one, "RIP=", 16).value_or(0),
+                           static_cast<unsigned>(number_behind(one, "CPL=", 10).value_or(0))});
         }
         return all;
     }
-    static std::optional<uint64_t> number_behind(const std::string& text, const char* key, int base, size_t from = 0) {
-        size_t at = text.find(key, from);
+    static std::optional<uint64_t> number_behind(const std::string& text, const char* key, int base) {
+        size_t at = text.find(key);
         if (at == std::string::npos) return std::nullopt;
         return std::strtoull(text.c_str() + at + std::strlen(key), nullptr, base);
     }
