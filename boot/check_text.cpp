@@ -1,5 +1,5 @@
-// check_text KERNEL: fails (1) if the kernel's text holds, at any byte offset, an instruction that would give a program in
-// ring 0 power over the kernel when it jumps there (mpk/inspect/sequences.h). Runs at every build.
+// check_text KERNEL: fails (1) if the kernel's text holds, at any byte offset, an instruction that would give a program
+// in ring 0 power over the kernel when it jumps there (mpk/inspect/sequences.h). Runs at every build.
 //
 // WRPKRU may stand in the stubs, where the value is compared behind it. The armed page and the boot's own text are
 // not executable while programs run. Left out of the list, as they give a program no more than `cli` and `hlt` do:

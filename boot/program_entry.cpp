@@ -132,6 +132,7 @@ uint32_t isounik_own_stack_interrupt(arch::TrapFrame* frame, uint64_t vector, bo
 }
 
 [[noreturn]] void isounik_stub_fault(arch::TrapFrame* frame, uint64_t vector) {
-    die(mpk::is_stub(frame->rip) ? "exception in an entry or exit stub" : "a kernel stack has overflowed", *frame, vector);
+    bool in_stub = mpk::is_stub(frame->rip);
+    die(in_stub ? "exception in an entry or exit stub" : "a kernel stack has overflowed", *frame, vector);
 }
 }

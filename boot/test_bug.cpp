@@ -18,7 +18,10 @@ constexpr struct {
     std::string_view name;
     TestBug bug;
 } kNames[] = {
-    {"stack-overflow", TestBug::kStackOverflow}, {"lock-order", TestBug::kLockOrder}, {"assertion", TestBug::kAssertion}};
+    {"stack-overflow", TestBug::kStackOverflow},
+    {"lock-order", TestBug::kLockOrder},
+    {"assertion", TestBug::kAssertion},
+};
 
 }  // namespace
 

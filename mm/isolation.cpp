@@ -19,7 +19,8 @@ CodePolicy* g_policy = nullptr;
 // Says in `reason` why an isolated program cannot execute such memory, whatever it holds. False: inspection decides.
 bool is_refused(const Mappable* object, Sharing sharing, Protection protection, Reason& reason) {
     if (protection.write && !core::weakened(core::Weakness::kWriteXorExecute)) {
-        reason.set("memory that is writable and executable");
+        if (object) reason.set("writable and executable memory of {}", object->map_name());
+        else reason.set("memory that is writable and executable");
     } else if (core::weakened(core::Weakness::kInspection)) {
         return false;
     } else if (!object) {
@@ -168,7 +169,8 @@ Result<void> AddressSpace::check_code_protection(UserRange range, Protection pro
             text.file = object.get();
             text.first = vma->index_of(start);
             text.end = text.first + ((end - start) >> core::kPageShift);
-            if (!is_refused(object.get(), vma->sharing, protection, reason) && state_->has_private_copies({start, end})) {
+            bool refused = is_refused(object.get(), vma->sharing, protection, reason);
+            if (!refused && state_->has_private_copies({start, end})) {
                 reason.set("modified code of {}", object->map_name());
             }
         }

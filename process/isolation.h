@@ -49,9 +49,9 @@ struct ProgramCode {
     const elf::Image& image;
 };
 
-// `isolation-of` is compared with the path as it was named, and with where that led. Code is inspected when it is mapped:
-// a space that is isolated by then becomes confined, or the mapping fails (AddressSpace::set_isolation()). EACCES: `mpk`
-// was asked for and cannot be had; logged. ENOMEM.
+// `isolation-of` is compared with the path as it was named, and with where that led. Code is inspected when it is
+// mapped: a space that is isolated by then becomes confined, or the mapping fails (AddressSpace::set_isolation()).
+// EACCES: `mpk` was asked for and cannot be had; logged. ENOMEM.
 Result<ModelChoice> choose_model(const ProgramCode& code);
 
 // "mpk", "ring3", "none": as /proc/<pid>/status says it.

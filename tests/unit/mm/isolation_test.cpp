@@ -151,16 +151,29 @@ TEST_F(Isolated, NeitherForcedWritesNorGrowthReachText) {
     EXPECT_EQ(space->remap({code, code + kPageSize}, 2 * kPageSize, kMayMove, UserAddr(0)).error(), Errno::kAcces);
 }
 
+// exec finds out while it makes the space: nobody has executed the replaced text.
+TEST_F(Isolated, BecomesConfinedBeforeItRuns) {
+    use(AddressSpace::Fallback::kConfine);
+    UserAddr code = *map_object(file.object, kRx, 2);
+    EXPECT_EQ(read(code), 101);
+    ASSERT_TRUE(map_object({}, kRwx));
+    EXPECT_EQ(space->model(), Model::kConfined);
+    EXPECT_FALSE(space->was_confined());
+    EXPECT_EQ(read(code), 1);
+}
+
 TEST_F(Isolated, BecomesConfinedInsteadIfItMay) {
     UserAddr code = *map_object(file.object, kRx, 2);
     EXPECT_EQ(read(code), 101);
     use(AddressSpace::Fallback::kConfine);
     code = *map_object(file.object, kRx, 2);
     EXPECT_EQ(read(code), 101);
+    space->activate();
     auto made = map_object({}, kRwx);
     ASSERT_TRUE(made);
     EXPECT_EQ(space->model(), Model::kConfined);
     EXPECT_TRUE(space->was_confined());
+    space->deactivate();
     EXPECT_EQ(policy.confinements, 1u);
     EXPECT_EQ(read(code), 1);
     EXPECT_NE(space->isolation_reason().view().find("writable and executable"), std::string_view::npos);
