@@ -1,4 +1,6 @@
 // Where the entry stubs arrive in C++, and from where they leave (arch/x86_64/entry.h).
+#include <atomic>
+
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/entry.h"
 #include "arch/x86_64/exception_fixup.h"
@@ -49,6 +51,20 @@ bool handle_user_copy_fault(arch::TrapFrame& frame, uint64_t address) {
     return true;
 }
 
+// An NMI comes also while this processor holds the log's lock: the next ordinary interrupt, which finds no lock held,
+// says that it came.
+std::atomic<uint64_t> nmis{0};
+std::atomic<bool> nmi_to_report{false};
+
+void note_nmi() {
+    nmis.fetch_add(1, std::memory_order_relaxed);
+    nmi_to_report.store(true, std::memory_order_relaxed);
+}
+
+void report_nmi() {
+    if (nmi_to_report.exchange(false)) klog::warn("NMI: {} since boot", nmis.load());
+}
+
 [[noreturn]] void die(const char* what, const arch::TrapFrame& frame, uint64_t vector) {
     klog::error("{}: vector {}, error {:x}, address {:x}", what, vector, frame.error_or_syscall, arch::read_cr2());
     boot::print_registers(frame);
@@ -67,6 +83,7 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
         if (vector == kInvalidOpcode && mpk::is_stub(frame->rip)) vector = kGeneralProtection;
     }
     if (vector >= kFirstInterrupt) {
+        if (nmi_to_report.load(std::memory_order_relaxed)) [[unlikely]] report_nmi();
         frame->error_or_syscall = ~uint64_t{0};  // no system call to restart
         bool real = arch::handle_interrupt(static_cast<uint8_t>(vector));
         if (!from_program) return;
@@ -122,7 +139,7 @@ uint32_t isounik_own_stack_interrupt(arch::TrapFrame* frame, uint64_t vector, bo
             if (!from_program) frame->rflags &= ~kFlagTrap;
             return from_program && !in_stub;
         case kNmi:
-            klog::warn("NMI on processor {}", arch::processor().number);
+            note_nmi();
             return 0;
         default:
             // A program in ring 0 can make these up by jumping to the stub or by `int n`.
