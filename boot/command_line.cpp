@@ -187,6 +187,7 @@ Result<bool> apply(std::string_view key, std::string_view value, Options& option
         options.test_bug = bug.value_or(TestBug::kNone);
         return bug.has_value();
     }
+    if (key == "test_fail_allocation") return parse_number(value, options.test_fail_allocation, 1'000'000'000);
     if (key == "weaken") return true;  // parse_early()
     // QEMU's microvm describes its devices so; drivers/virtio reads them from the whole line.
     if (key == "virtio_mmio.device") return true;

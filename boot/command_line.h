@@ -21,7 +21,7 @@ struct Options {
     uint64_t tsc_khz = 0;
     bool tty = false;
     bool trace_system_calls = false;
-    uint64_t test_tick_hz = 0;
+    uint64_t test_tick_hz = 0, test_fail_allocation = 0;
     TestBug test_bug = TestBug::kNone;
     core::Vector<core::String> environment;
     core::Vector<core::String> arguments;  // the first program's argv

@@ -14,6 +14,7 @@
 #include "fs/tty/tty_devices.h"
 #include "libc-compat/trace.h"
 #include "libc-compat/vdso_map.h"
+#include "mm/failing_allocations.h"
 #include "mpk/inspect/code_table.h"
 #include "mpk/inspected_text.h"
 #include "mpk/table_audit.h"
@@ -25,6 +26,8 @@
 #include "process/process_host.h"
 #include "sched/scheduler.h"
 #include "sched/thread.h"
+
+#include <string_view>
 
 namespace boot {
 
@@ -149,6 +152,9 @@ void use_code_table(std::span<const std::byte> image) {
     else if (problem) klog::warn("the boot image's table of code is {}: code is inspected when it is first run", problem);
 }
 
+// With test_fail_allocation: threads that have given themselves this name (prctl(2), PR_SET_NAME; children inherit it).
+bool asks_for_failures() { return std::string_view(sched::current().name) == "no-memory"; }
+
 }  // namespace
 
 void start_first_program(Options& options, std::span<const std::byte> image) {
@@ -164,6 +170,7 @@ void start_first_program(Options& options, std::span<const std::byte> image) {
     abi::initialize_dispatch();
     must(abi::initialize_vdso(), "making the vDSO");
     if (options.test_tick_hz) sched::set_test_tick(1'000'000'000 / options.test_tick_hz);
+    if (options.test_fail_allocation) mm::fail_every(options.test_fail_allocation, asks_for_failures);
     if (options.trace_system_calls) abi::set_tracing();
     (void)process::set_host_name(options.hostname.view());
     process::register_process_host();

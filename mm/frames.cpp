@@ -18,15 +18,6 @@ namespace detail {
 Frame* frame_table = nullptr;
 uint64_t frame_count = 0;
 uint64_t total_pages = 0;
-std::atomic<uint64_t> failure_countdown{0};
-
-bool count_down_failure() {
-    uint64_t left = failure_countdown.load(std::memory_order_relaxed);
-    while (left != 0) {
-        if (failure_countdown.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) return left == 1;
-    }
-    return false;
-}
 }  // namespace detail
 
 namespace {
@@ -369,10 +360,6 @@ MemoryStatistics memory_statistics() {
     statistics.page_table_pages = count_of(State::kPageTable);
     statistics.kernel_pages = count_of(State::kKernel);
     return statistics;
-}
-
-void inject_allocation_failure(uint64_t countdown) {
-    detail::failure_countdown.store(countdown, std::memory_order_relaxed);
 }
 
 }  // namespace mm

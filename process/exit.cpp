@@ -9,6 +9,7 @@
 #include "mpk/table_audit.h"
 #include "process/clone.h"
 #include "process/futex.h"
+#include "process/out_of_memory.h"
 #include "process/signal_state.h"
 #include "process/timers.h"
 #include "process/tree.h"
@@ -183,6 +184,17 @@ Reaped become_zombie_locked(Process& process, int wait_status, uint32_t uid) {
     return {};
 }
 
+// Who joins the thread waits for this word: if memory lacks for its page, it is tried again, as in a fault of a program.
+void clear_child_tid(Thread& thread) {
+    constexpr unsigned kTries = 4;  // a protection key may forbid it
+    for (unsigned failed = 0; failed < kTries && !arch::copy_out(thread.clear_child_tid, uint32_t{0});) {
+        auto resolved = thread.address_space->fault(thread.clear_child_tid.address(), mm::AccessKind::kWrite);
+        if (resolved) failed++;
+        else if (resolved.error() == mm::FaultError::kOutOfMemory && !thread.must_exit) wait_for_memory();
+        else return;
+    }
+}
+
 }  // namespace
 
 void set_first_process_ended(void (*hook)(int wait_status)) { first_process_ended = hook; }
@@ -192,7 +204,7 @@ void leave_user_memory(Thread& thread) {
     if (thread.clear_child_tid.is_null()) return;
     // Only if somebody can see it (kernel/fork.c, mm_release()).
     if (thread.address_space->reference_count() > 1) {
-        (void)arch::copy_out(thread.clear_child_tid, uint32_t{0});
+        clear_child_tid(thread);
         (void)futex_wake(thread.clear_child_tid.address(), mm::Sharing::kShared, 1);
     }
     thread.clear_child_tid = {};

@@ -43,10 +43,8 @@ bool resolve_page_fault(Thread& thread, uint64_t error_code, uint64_t address, S
         case mm::FaultError::kNoAccess: info = fault_info(kSigSegv, kSegvAccErr, address); break;
         case mm::FaultError::kPastEnd: info = fault_info(kSigBus, kBusAdrErr, address); break;
         case mm::FaultError::kOutOfMemory:
-            // The access is tried again when the largest process has gone.
-            kill_largest_process();
-            sched::yield();
-            return true;
+            wait_for_memory();
+            return true;  // the access is tried again
     }
     return false;
 }

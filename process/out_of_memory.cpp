@@ -1,6 +1,7 @@
 #include "process/out_of_memory.h"
 
 #include "core/log.h"
+#include "mm/failing_allocations.h"
 #include "mm/frames.h"
 #include "process/process.h"
 
@@ -36,8 +37,6 @@ void consider(void* context, Process& process) {
     choice.process = Ref<Process>(&process);
 }
 
-}  // namespace
-
 void kill_largest_process() {
     Choice choice;
     choice.total_pages = mm::memory_statistics().total_pages;
@@ -55,6 +54,13 @@ void kill_largest_process() {
     klog::warn("out of memory: pid {} ({}) with {} KiB is killed", choice.process->pid, name,
                choice.resident_pages * (kPageSize / 1024));
     send_signal(*choice.process, simple_signal(kSigKill));
+}
+
+}  // namespace
+
+void wait_for_memory() {
+    if (!mm::failed_on_purpose()) kill_largest_process();
+    sched::yield();
 }
 
 }  // namespace process

@@ -3,8 +3,9 @@
 
 namespace process {
 
-// Ends the process with the most resident memory, weighed by its oom_score_adj, with one line in the log; while it
-// is still dying, nobody else. No lock held.
-void kill_largest_process();
+// After a page fault that found no memory, which is to be tried again: ends the process with the most resident memory,
+// weighed by its oom_score_adj, with one line in the log; while it is still dying, nobody else. Others run meanwhile. No
+// lock held.
+void wait_for_memory();
 
 }  // namespace process

@@ -1,18 +1,9 @@
 // Many forks from several processes on all processors: exit codes, memory contents, and what memory is left.
 #include <pthread.h>
 
-#include "case.h"
+#include "forks.h"
 
 static const size_t kPage = 4096;
-
-static long free_kib() {
-    char text[4096] = "";
-    int fd = MUST(open("/proc/meminfo", O_RDONLY));
-    MUST(read(fd, text, sizeof text - 1));
-    close(fd);
-    const char* line = strstr(text, "MemFree:");
-    return line ? atol(line + 8) : -1;
-}
 
 static unsigned checksum(const unsigned char* memory, size_t size) {
     unsigned sum = 1;
@@ -20,11 +11,7 @@ static unsigned checksum(const unsigned char* memory, size_t size) {
     return sum;
 }
 
-struct Totals {
-    int forks, wrong_codes, wrong_memory, failed;
-};
-
-static Totals* totals;
+static ForkTotals* totals;
 
 // `forks` children one after the other; each checks what it inherited, writes to it and exits with a code.
 static void fork_loop(unsigned char* memory, size_t pages, int forks, unsigned seed) {
@@ -32,28 +19,18 @@ static void fork_loop(unsigned char* memory, size_t pages, int forks, unsigned s
         memory[(i * 37 % pages) * kPage + i % kPage] += (unsigned char)seed;
         unsigned expected = checksum(memory, pages * kPage);
         int code = (i * 7 + seed) & 127;
-        pid_t pid = fork();
-        if (pid == 0) {
-            if (checksum(memory, pages * kPage) != expected) _exit(200);
+        fork_and_count(totals, code, [&] {
+            if (checksum(memory, pages * kPage) != expected) return 200;
             for (size_t page = i & 3; page < pages; page += 4) memory[(page * kPage / 61 + 1) * 61] ^= 0xff;
             if ((i & 7) == 0) {  // a grandchild now and then
                 pid_t inner = fork();
                 if (inner == 0) _exit(checksum(memory, pages * kPage) == expected ? 201 : 3);
                 int status;
-                if (waitpid(inner, &status, 0) != inner || status != 3 << 8) _exit(202);
+                if (waitpid(inner, &status, 0) != inner || status != 3 << 8) return 202;
             }
-            _exit(code);
-        }
-        if (pid < 0) {
-            __atomic_add_fetch(&totals->failed, 1, __ATOMIC_RELAXED);
-            continue;
-        }
-        int status = 0;
-        waitpid(pid, &status, 0);
-        __atomic_add_fetch(&totals->forks, 1, __ATOMIC_RELAXED);
-        if (status != code << 8) __atomic_add_fetch(&totals->wrong_codes, 1, __ATOMIC_RELAXED);
-        if (checksum(memory, pages * kPage) != expected)
-            __atomic_add_fetch(&totals->wrong_memory, 1, __ATOMIC_RELAXED);
+            return code;
+        });
+        if (checksum(memory, pages * kPage) != expected) add_one(totals->wrong_memory);
     }
 }
 
@@ -65,7 +42,7 @@ static unsigned char* filled(size_t pages, unsigned seed) {
 }
 
 static void run_stress(int processes, int forks_each) {
-    totals = (Totals*)MUST(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    totals = make_fork_totals();
     // A first round fills caches, so that the second starts from a steady state.
     auto round = [&](int forks) {
         *totals = {};
@@ -83,18 +60,9 @@ static void run_stress(int processes, int forks_each) {
     round(50);
     long before = free_kib();
     int good = round(forks_each);
-    long after = free_kib();
-    for (int i = 0; i < 20 && before - after >= 1024; i++) {  // what ended processes held is freed late
-        sleep_ms(100);
-        after = free_kib();
-    }
     print("processes %d, forks %d, failed %d\n", good, totals->forks, totals->failed);
     print("wrong exit codes %d, wrong memory %d\n", totals->wrong_codes, totals->wrong_memory);
-    long lost = before - after;
-    if (lost < 1024)
-        print("memory is back\n");
-    else
-        print("lost %ld KiB of %ld\n", lost, before);
+    show_memory_is_back(before);
 }
 
 CASE_WITH_LIMIT(ten_thousand_forks, 600) {
@@ -107,7 +75,7 @@ CASE_WITH_LIMIT(forks_while_threads_fault, 300) {
     // Threads of the parent touch, protect and unmap memory while the main thread forks.
     static volatile bool stop;
     static unsigned char* shared_memory;
-    totals = (Totals*)MUST(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    totals = make_fork_totals();
     show_child("process", [] {
         shared_memory = filled(128, 9);
         pthread_t threads[2];
@@ -118,7 +86,7 @@ CASE_WITH_LIMIT(forks_while_threads_fault, 300) {
                 memset(page, (int)i, 8 * kPage);
                 mprotect(page, 4 * kPage, PROT_READ);
                 for (int k = 0; k < 8; k++)
-                    if (page[k * kPage] != (char)i) __atomic_add_fetch(&totals->wrong_memory, 1, __ATOMIC_RELAXED);
+                    if (page[k * kPage] != (char)i) add_one(totals->wrong_memory);
                 munmap(page, 8 * kPage);
             }
             return nullptr;
@@ -127,8 +95,7 @@ CASE_WITH_LIMIT(forks_while_threads_fault, 300) {
             for (unsigned i = 0; !stop; i++) {
                 size_t page = 64 + i % 64;  // the upper half belongs to this thread
                 shared_memory[page * kPage + 7] = (unsigned char)i;
-                if (shared_memory[page * kPage + 7] != (unsigned char)i)
-                    __atomic_add_fetch(&totals->wrong_memory, 1, __ATOMIC_RELAXED);
+                if (shared_memory[page * kPage + 7] != (unsigned char)i) add_one(totals->wrong_memory);
             }
             return nullptr;
         }, nullptr);

@@ -1,10 +1,11 @@
-// Page tables under fork from several threads, while others fault, protect, move and unmap: every page carries a
-// checksum, so that a page of another process, a lost or a torn one is noticed. STRESS_FORKS=n sets the number of
-// forks (1,320: four kinds of runs make 5,000 of it).
+// Page tables under fork from several threads, while others fault, protect, move and unmap, another process leaves
+// next to no memory free, and allocations fail: every page carries a checksum, so that a page of another process, a lost
+// or a torn one is noticed. STRESS_FORKS=n sets the number of forks (1,320: four kinds of runs make 5,000 of it).
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 
-#include "case.h"
+#include "forks.h"
 
 static const size_t kPage = 4096, kLeaf = 512 * kPage, kPages = 3 * 512;
 
@@ -13,11 +14,7 @@ struct Stamp {
     uint64_t page, version, sum, busy;
 };
 
-struct Totals {
-    int forks, failed, wrong_pages, wrong_codes;
-};
-
-static Totals* totals;
+static ForkTotals* totals;
 static char* memory;
 static volatile bool stop;
 
@@ -43,7 +40,16 @@ static bool is_right(size_t page, uint64_t low, uint64_t high) {
 
 static unsigned next_random(unsigned& state) { return state = state * 1664525u + 1013904223u, state >> 8; }
 
-static const int kRounds = 20;
+// What the kernel's option test_fail_allocation goes by (docs/boot-protocol.md); on Linux just a name.
+static void let_allocations_fail(bool fail) { prctl(PR_SET_NAME, fail ? "no-memory" : "stress_tables"); }
+static bool allocations_can_fail() {
+    char words[4096] = "";
+    int fd = open("/proc/cmdline", O_RDONLY);
+    read(fd, words, sizeof words - 1);
+    close(fd);
+    return strstr(words, "test_fail_allocation=") != nullptr;
+}
+
 static const uint64_t kParents = 1ull << 40;  // versions of the parent lie below, those of children above
 
 // What a child does with its memory; 0 if all is right.
@@ -81,8 +87,7 @@ static int child_life(unsigned seed, bool has_grandchild) {
                 write_stamp(page, 2 * kParents + seed);
                 _exit(right ? 0 : 6);
             }
-            int status = 0;
-            if (pid > 0 && (waitpid(pid, &status, 0) != pid || status != 0)) return 7;
+            if (pid > 0 && status_of(pid) != 0) return 7;
             if (!is_right(page, kParents, ~0ull) || stamp(page)->version >= 2 * kParents) return 8;
         }
     }
@@ -96,36 +101,32 @@ struct Forker {
 
 static void* fork_again_and_again(void* argument) {
     Forker forker = *(Forker*)argument;
-    for (int i = 0; i < forker.forks; i++) {
+    let_allocations_fail(true);
+    for (int done = 0; done < forker.forks;) {
         unsigned seed = next_random(forker.seed);
-        pid_t pid = fork();
-        if (pid == 0) _exit(child_life(seed, i % 8 == 0));
-        if (pid < 0) {
-            __atomic_add_fetch(&totals->failed, 1, __ATOMIC_RELAXED);
-            continue;
-        }
-        int status = 0;
-        waitpid(pid, &status, 0);
-        __atomic_add_fetch(&totals->forks, 1, __ATOMIC_RELAXED);
-        if (status != 0) __atomic_add_fetch(&totals->wrong_codes, 1, __ATOMIC_RELAXED);
+        done += fork_and_count(totals, 0, [&] { return child_life(seed, done % 8 == 0); });
     }
+    let_allocations_fail(false);
     return nullptr;
 }
 
 // Writes to pages of the whole area; nobody else of this process does.
 static void* write_on(void*) {
     unsigned seed = 5;
+    let_allocations_fail(true);
     for (uint64_t version = 2; !stop; version++) {
         size_t page = next_random(seed) % kPages;
-        if (!is_right(page, 1, kParents)) __atomic_add_fetch(&totals->wrong_pages, 1, __ATOMIC_RELAXED);
+        if (!is_right(page, 1, kParents)) add_one(totals->wrong_memory);
         write_stamp(page, version);
         if (version % 64 == 0) sched_yield();
     }
+    let_allocations_fail(false);
     return nullptr;
 }
 
 // Maps, fills, protects, moves and unmaps in the same leaf tables' neighbourhood.
 static void* map_on(void*) {
+    let_allocations_fail(true);
     for (unsigned i = 0; !stop; i++) {
         const size_t size = 24 * kPage;
         char* at = (char*)mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -135,45 +136,94 @@ static void* map_on(void*) {
         char* moved = (char*)mremap(at, size, 2 * size, MREMAP_MAYMOVE);
         if (moved == MAP_FAILED) moved = at;
         for (size_t offset = 0; offset < size; offset += kPage)
-            if (moved[offset] != (char)i) __atomic_add_fetch(&totals->wrong_pages, 1, __ATOMIC_RELAXED);
-        munmap(moved, moved == at ? size : 2 * size);
+            if (moved[offset] != (char)i) add_one(totals->wrong_memory);
+        while (munmap(moved, moved == at ? size : 2 * size) != 0) sched_yield();
         sched_yield();
     }
+    let_allocations_fail(false);
     return nullptr;
 }
 
-// `forks`: a multiple of 2 * kRounds.
-static void forks_beside_changes(int forks) {
-    totals = (Totals*)MUST(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    show_child("process", [forks] {
-        char* area = (char*)MUST(mmap(nullptr, kPages * kPage + kLeaf, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        memory = (char*)(((uintptr_t)area + kLeaf - 1) & ~(kLeaf - 1));
-        for (size_t page = 0; page < kPages; page++) write_stamp(page, 1);
-        pthread_t writer, mapper, forking[2];
-        pthread_create(&writer, nullptr, write_on, nullptr);
-        pthread_create(&mapper, nullptr, map_on, nullptr);
-        for (int round = 1; round <= kRounds; round++) {
-            Forker forkers[2] = {{forks / kRounds / 2, 2u * round}, {forks / kRounds / 2, 2u * round + 1}};
-            for (int i = 0; i < 2; i++) pthread_create(&forking[i], nullptr, fork_again_and_again, &forkers[i]);
-            for (pthread_t thread : forking) pthread_join(thread, nullptr);
-            print("round %d\n", round);
-        }
-        stop = true;
-        pthread_join(writer, nullptr);
-        pthread_join(mapper, nullptr);
-        for (size_t page = 0; page < kPages; page++)
-            if (!is_right(page, 1, kParents)) __atomic_add_fetch(&totals->wrong_pages, 1, __ATOMIC_RELAXED);
-        return 0;
-    });
-    print("all forks done: %s, wrong codes %d, wrong pages %d\n", totals->forks + totals->failed == forks ? "yes" : "no",
-          totals->wrong_codes, totals->wrong_pages);
+static void set_oom_score_adjustment(const char* value) {
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+    write(fd, value, strlen(value));
+    close(fd);
+}
+
+// Takes what is free but for half a MiB and gives some of it back, again and again.
+static int eat_memory(const volatile bool* over) {
+    const size_t most = 256 << 20, bite = 16 * kPage, rest = 256 * kPage;
+    char* area = (char*)mmap(nullptr, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (size_t eaten = 0; !*over;) {
+        for (; eaten < most && free_kib() > 512; eaten += bite)
+            for (size_t page = 0; page < bite; page += kPage) area[eaten + page] = 1;
+        sleep_ms(1);
+        if (eaten < rest) continue;
+        eaten -= rest;
+        madvise(area + eaten, rest, MADV_DONTNEED);
+        sleep_ms(3);
+    }
+    return 0;
+}
+
+// Keeps memory short until it is over. Where memory ends the kernel kills who eats it, and another one begins.
+static int keep_memory_short(const volatile bool* over) {
+    set_oom_score_adjustment("1000");
+    while (!*over) {
+        pid_t eater = fork();
+        if (eater == 0) _exit(eat_memory(over));
+        if (eater > 0) waitpid(eater, nullptr, 0);
+        else sleep_ms(10);
+    }
+    return 0;
+}
+
+// The process that is put under stress: `forks` in so many rounds, each with two threads that fork.
+static int fork_beside_changes(int forks, int rounds) {
+    set_oom_score_adjustment("-1000");
+    char* area = (char*)MUST(mmap(nullptr, kPages * kPage + kLeaf, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    memory = (char*)(((uintptr_t)area + kLeaf - 1) & ~(kLeaf - 1));
+    for (size_t page = 0; page < kPages; page++) write_stamp(page, 1);
+    auto start = [](void* (*run)(void*), void* argument) {
+        pthread_t thread;
+        while (pthread_create(&thread, nullptr, run, argument) != 0) sleep_ms(1);
+        return thread;
+    };
+    pthread_t writer = start(write_on, nullptr), mapper = start(map_on, nullptr);
+    for (int round = 1; round <= rounds; round++) {
+        Forker forkers[2] = {{forks / rounds / 2, 2u * round}, {forks / rounds / 2, 2u * round + 1}};
+        pthread_t forking[2];
+        for (int i = 0; i < 2; i++) forking[i] = start(fork_again_and_again, &forkers[i]);
+        for (pthread_t thread : forking) pthread_join(thread, nullptr);
+        if (rounds > 1) print("round %d\n", round);
+    }
+    stop = true;
+    pthread_join(writer, nullptr);
+    pthread_join(mapper, nullptr);
+    for (size_t page = 0; page < kPages; page++)
+        if (!is_right(page, 1, kParents)) add_one(totals->wrong_memory);
+    return 0;
 }
 
 CASE_WITH_LIMIT(forks_beside_changes_of_tables, 14400) {
     alarm(14400);
     const char* count = getenv("STRESS_FORKS");
-    forks_beside_changes(count ? atoi(count) : 1320);
+    const int forks = count ? atoi(count) : 1320, rounds = 20;  // `forks`: a multiple of 2 * rounds
+    totals = make_fork_totals();
+    auto* over = (volatile bool*)MUST(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    // First a few, so that all caches are full before memory is counted.
+    wait_for(spawn([] { return fork_beside_changes(40, 1); }));
+    long before = free_kib();
+    *totals = {};
+    pid_t eater = spawn([over] { return keep_memory_short(over); });
+    show_child("process", [=] { return fork_beside_changes(forks, rounds); });
+    *over = true;
+    wait_for(eater);
+    print("all forks done: %s, wrong codes %d, wrong pages %d\n", totals->forks == forks ? "yes" : "no",
+          totals->wrong_codes, totals->wrong_memory);
+    if (allocations_can_fail() && totals->failed == 0) print("no allocation failed\n");
+    show_memory_is_back(before);
 }
 
 // A file shrinks and grows while processes that share tables map it.

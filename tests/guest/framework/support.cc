@@ -1,7 +1,7 @@
 // What cases print with and lean on. See case.h.
 #include <stdarg.h>
 
-#include "case.h"
+#include "forks.h"
 
 namespace guest_test {
 
@@ -115,6 +115,28 @@ int wait_for(pid_t pid) {
         _exit(99);
     }
     return status;
+}
+
+long free_kib() {
+    char text[4096] = "";
+    int fd = MUST(open("/proc/meminfo", O_RDONLY));
+    MUST(read(fd, text, sizeof text - 1));
+    close(fd);
+    const char* line = strstr(text, "MemFree:");
+    return line ? atol(line + 8) : -1;
+}
+
+void show_memory_is_back(long before) {
+    const long kAllowed = 1024;
+    long after = free_kib();
+    for (int i = 0; i < 20 && before - after >= kAllowed; i++) {
+        sleep_ms(100);
+        after = free_kib();
+    }
+    if (before - after < kAllowed)
+        print("memory is back\n");
+    else
+        print("lost %ld KiB of %ld\n", before - after, before);
 }
 
 Turn::Turn() { MUST(pipe2(fds_, O_CLOEXEC)); }

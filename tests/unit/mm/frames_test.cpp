@@ -1,3 +1,4 @@
+#include "mm/failing_allocations.h"
 #include "mm/frame_contents.h"
 
 #include <gtest/gtest.h>
@@ -146,6 +147,23 @@ TEST_F(Frames, InjectedFailureHitsTheNthAllocationOnly) {
     EXPECT_TRUE(mm::allocate_frames(2, Fill::kUninitialized, State::kKernel));
     EXPECT_FALSE(mm::allocate_frame(Fill::kUninitialized, State::kKernel));
     EXPECT_TRUE(mm::allocate_frame(Fill::kUninitialized, State::kKernel));
+}
+
+TEST_F(Frames, EveryNthAllocationFailsForWhomItConcerns) {
+    static bool concerns;
+    auto succeeds = [] { return mm::allocate_frame(Fill::kUninitialized, State::kKernel).has_value(); };
+    mm::fail_every(3, [] { return concerns; });
+    concerns = false;
+    for (int i = 0; i < 9; i++) EXPECT_TRUE(succeeds());
+    EXPECT_FALSE(mm::failed_on_purpose());
+    concerns = true;
+    for (int i = 1; i <= 9; i++) {
+        EXPECT_EQ(succeeds(), i % 3 != 0) << i;
+        EXPECT_EQ(mm::failed_on_purpose(), i % 3 == 0);
+        EXPECT_FALSE(mm::failed_on_purpose());  // asking forgets it
+    }
+    mm::inject_allocation_failure(0);
+    for (int i = 0; i < 9; i++) EXPECT_TRUE(succeeds());
 }
 
 }  // namespace
