@@ -235,18 +235,13 @@ AddressSpace::Sizes AddressSpace::sizes() {
     SpaceGuard guard(*state_);
     const State& state = *state_;
     PageTables::Resident resident = state.tables.resident();
-    Sizes sizes{.total_pages = state.mapped,
-                .resident_pages = resident.anonymous + resident.file,
-                .shared_pages = resident.file,
-                .text_pages = 0,
-                .data_pages = state.data,
-                .stack_pages = 0,
-                .locked_pages = state.locked};
-    for (const Vma& vma : state.vmas) {
-        if (vma.object && vma.protection.execute && !vma.protection.write) sizes.text_pages += vma.pages();
-        if (vma.grows_down) sizes.stack_pages += vma.pages();
-    }
-    return sizes;
+    return {.total_pages = state.mapped,
+            .resident_pages = resident.anonymous + resident.file,
+            .shared_pages = resident.file,
+            .text_pages = state.text,
+            .data_pages = state.data,
+            .stack_pages = state.stack,
+            .locked_pages = state.locked};
 }
 
 uint64_t AddressSpace::mapped_pages(UserRange range) {

@@ -16,6 +16,7 @@ inline constexpr uint64_t kStackGuardGap = 256 * kPageSize;
 inline constexpr unsigned kMaxVmas = 65530;
 
 struct AddressSpace::State {
+    State() {}  // not defaulted: make() would clear it all first
     ~State();
 
     // Guards everything below but `loaded_on`. A second space's lock (fork's child) is taken after its parent's.
@@ -43,7 +44,7 @@ struct AddressSpace::State {
     bool maps_text = false;  // some VMA maps, or once mapped, inspected text
 
     // In pages.
-    uint64_t mapped = 0, locked = 0, data = 0;
+    uint64_t mapped = 0, locked = 0, data = 0, text = 0, stack = 0;
 
     // --- keys.cpp
     void initialize_keys();
@@ -65,6 +66,8 @@ struct AddressSpace::State {
     Vma* next(Vma& vma);
     Vma* previous(Vma& vma);
     void insert(Vma& vma);
+    // The rest of it for a VMA that has just got its place in the tree, but for account().
+    void entered(Vma& vma);
     void insert_copy(const Vma& attributes, std::unique_ptr<Vma> vma) {
         vma->copy_attributes(attributes);
         vma->range = attributes.range;
@@ -72,6 +75,10 @@ struct AddressSpace::State {
     }
     // Out of the tree; deleted when the lock is released.
     void remove(Vma& vma);
+    // The same for one whose range another VMA has taken over: no page is uncounted, and none becomes free.
+    void take_out(Vma& vma);
+    // Cuts a VMA in two at an address inside of it; returns the upper one. ENOMEM.
+    Result<Vma*> split(Vma& vma, UserAddr address);
     // Makes `address` a boundary between VMAs. ENOMEM.
     Result<void> split_at(UserAddr address);
     // Joins neighbours that have become alike, from the VMA before range.start to the one after range.end.

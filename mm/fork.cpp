@@ -21,34 +21,16 @@ Result<void> copy_vma(State& child, const Vma& parent) {
     return {};
 }
 
-// Shares or copies what the page tables of one VMA after the other hold, in ascending order.
+// Shares or copies what the parent's page tables hold. The child has its VMAs already.
 class TableCopier {
   public:
-    TableCopier(State& parent, State& child, FlushBatch& parent_flush)
-        : parent_(parent), child_(child), parent_flush_(parent_flush) {}
+    // `all_inherited`: there is no VMA that the child lacks, or begins without pages.
+    TableCopier(State& parent, State& child, bool all_inherited, FlushBatch& parent_flush)
+        : parent_(parent), child_(child), all_inherited_(all_inherited), parent_flush_(parent_flush) {}
 
-    // `vma` is the parent's; the child has it too. ENOMEM.
-    Result<void> inherit(Vma& vma) {
-        return parent_.tables.for_each_middle(
-            vma.range, [&](PageTable& middle, UserAddr base, unsigned first, unsigned end) -> Result<void> {
-                PageTable* target = nullptr;
-                for (unsigned i = first; i < end; i++) {
-                    PageEntry entry = middle.get(i);
-                    UserAddr start = base + i * kLeafSpan;
-                    if (!entry.is_present() || start < shared_until_) continue;
-                    UserRange span{start, start + kLeafSpan};
-                    const PageTable& leaf = *PageTables::table_of(entry);
-                    if (!pays_to_share(leaf) || !is_inherited(vma, span)) {
-                        // Of VMAs without pages of their own, faults bring back what the child needs.
-                        if (vma.has_own_pages) TRY(copy_leaf(vma, span));
-                        continue;
-                    }
-                    if (!target) target = TRY(child_.tables.make_middle(start));
-                    share_leaf(middle, *target, i, span);
-                    shared_until_ = span.end;
-                }
-                return {};
-            });
+    // ENOMEM: the child's tables hold a part.
+    Result<void> run() {
+        return parent_.tables.for_each_middle([&](PageTable& middle, UserAddr base) { return inherit(middle, base); });
     }
 
   private:
@@ -56,44 +38,92 @@ class TableCopier {
     // From this many private pages on a table is shared: with fewer, copying their entries now costs less than
     // copying the whole table at the first write (docs/benchmarks.md).
     static constexpr uint64_t kPagesToShare = 64;
+    // Up to so many pages of files are copied along with the private ones: a fault that brings back sixteen of them
+    // costs as much as a hundred entries.
+    static constexpr uint64_t kFilePagesToCopy = 128;
 
-    static bool pays_to_share(const PageTable& leaf) {
-        return TableUse(leaf).anonymous >= kPagesToShare || PageTables::is_shared(leaf);
+    // The leaf tables of one table of level 2.
+    Result<void> inherit(PageTable& middle, UserAddr base) {
+        PageTable* target = nullptr;
+        uint64_t groups = 0, entries = 0;
+        Result<void> result;
+        TableUse::for_each(middle, [&](unsigned i, PageEntry entry) {
+            const UserRange span{base + i * kLeafSpan, base + (i + 1) * kLeafSpan};
+            PageTable& leaf = *PageTables::table_of(entry);
+            const TableUse use(leaf);
+            const bool is_shared = PageTables::is_shared(leaf);
+            // Faults bring back what the child needs of pages that are not private.
+            if (!result || (use.anonymous == 0 && !is_shared)) return;
+            if (!target) {
+                auto made = child_.tables.make_middle(base);
+                if (!made) return void(result = fail(made.error()));
+                target = *made;
+            }
+            const bool whole = all_inherited_ || is_inherited(span);
+            if (whole && (is_shared || use.anonymous >= kPagesToShare)) {
+                target->set(i, share_leaf(middle, i, span));
+            } else {
+                auto copy = whole && use.file <= kFilePagesToCopy ? copy_leaf(leaf, span) : copy_private_pages(span);
+                if (!copy) return void(result = fail(copy.error()));
+                if (copy->is_empty()) return;
+                target->set(i, *copy);
+            }
+            groups |= TableUse::group_of(i);
+            entries += TableUse::kEntry;
+        });
+        if (target) TableUse::add(*target, groups, entries);
+        return result;
     }
 
-    // The child has all VMAs of `span`, with all their pages. `vma` is one of them.
-    bool is_inherited(Vma& vma, UserRange span) {
-        for (Vma* before = &vma; before && before->range.end > span.start; before = parent_.previous(*before)) {
-            if (before->dont_fork || before->wipe_on_fork) return false;
-            if (before->range.start <= span.start) break;
-        }
-        for (Vma* after = &vma; after && after->range.start < span.end; after = parent_.next(*after)) {
-            if (after->dont_fork || after->wipe_on_fork) return false;
-            if (after->range.end >= span.end) break;
+    // The child has all VMAs of `span`, with all their pages.
+    bool is_inherited(UserRange span) {
+        for (Vma* vma = parent_.find(span.start); vma && vma->range.start < span.end; vma = parent_.next(*vma)) {
+            if (vma->dont_fork || vma->wipe_on_fork) return false;
         }
         return true;
     }
 
-    // Both sides get an entry that forbids to write; the leaf table keeps its own permissions.
-    void share_leaf(PageTable& from, PageTable& to, unsigned index, UserRange span) {
-        PageEntry entry = from.get(index);
+    // Both sides get an entry that forbids to write; the leaf table keeps its own permissions. Returns the child's.
+    PageEntry share_leaf(PageTable& middle, unsigned index, UserRange span) {
+        PageEntry entry = middle.get(index);
         if (entry.is_writable()) {
             entry = entry.without(PageEntry::kWrite | PageEntry::kDirty);
-            from.set(index, entry);
+            middle.set(index, entry);
             parent_flush_.stale(span);
         }
         ref_frame(PageTables::table_frame_of(entry));
-        PageTables::set_middle(to, index, entry);
+        return entry;
     }
 
-    // A leaf table that the child does not inherit as a whole: the entries of one VMA with pages of its
-    // own. All of them: those of a file could be faulted in again, but that costs more.
-    Result<void> copy_leaf(const Vma& vma, UserRange span) {
-        UserRange part{std::max(vma.range.start, span.start), std::min(vma.range.end, span.end)};
-        PageTable& from = *TRY(parent_.tables.own_leaf(part.start, parent_flush_));
-        PageTable& to = *TRY(child_.tables.own_leaf(part.start, parent_flush_));
-        unsigned first = arch::table_index(part.start.value(), arch::kLeafLevel);
-        unsigned end = first + static_cast<unsigned>(part.size() >> core::kPageShift);
+    // A table with few private pages. Nobody else has it, so nobody else's permissions change.
+    Result<PageEntry> copy_leaf(PageTable& leaf, UserRange span) {
+        Pfn fresh = TRY(allocate_table());
+        PageTables::copy_entries(leaf, *to_pointer<PageTable>(fresh));
+        parent_flush_.stale(span);
+        return PageEntry::user_table(fresh);
+    }
+
+    // A table that the child does not inherit as a whole: the entries of VMAs that it gets and that have pages of their
+    // own. Empty if there are none.
+    Result<PageEntry> copy_private_pages(UserRange span) {
+        PageTable& from = *TRY(parent_.tables.own_leaf(span.start, parent_flush_));
+        Pfn fresh;
+        for (Vma* vma = parent_.find(span.start); vma && vma->range.start < span.end; vma = parent_.next(*vma)) {
+            if (!vma->has_own_pages || vma->dont_fork || vma->wipe_on_fork) continue;
+            if (fresh == Pfn()) fresh = TRY(allocate_table());
+            UserRange part{std::max(vma->range.start, span.start), std::min(vma->range.end, span.end)};
+            copy_part(from, *to_pointer<PageTable>(fresh), part);
+        }
+        if (fresh == Pfn()) return PageEntry();
+        parent_flush_.stale(span);
+        if (TableUse(*to_pointer<PageTable>(fresh)).entries != 0) return PageEntry::user_table(fresh);
+        PageTables::release(fresh);
+        return PageEntry();
+    }
+
+    static void copy_part(PageTable& from, PageTable& to, UserRange part) {
+        const unsigned first = arch::table_index(part.start.value(), arch::kLeafLevel);
+        const unsigned end = first + static_cast<unsigned>(part.size() >> core::kPageShift);
         const uint64_t groups = TableUse(from).groups;
         uint64_t used = 0, added = 0;
         for (unsigned i = first; i < end; i++) {
@@ -106,7 +136,6 @@ class TableCopier {
             if (entry.is_writable()) {
                 entry = entry.without(PageEntry::kWrite | PageEntry::kDirty);
                 from.set(i, entry);
-                parent_flush_.stale(span.start + i * kPageSize);
             }
             ref_frame(entry.frame());
             to.set(i, entry);
@@ -114,12 +143,11 @@ class TableCopier {
             added += TableUse::weight(entry);
         }
         TableUse::add(to, used, added);
-        return {};
     }
 
     State &parent_, &child_;
+    const bool all_inherited_;
     FlushBatch& parent_flush_;
-    UserAddr shared_until_{};  // the leaf tables below are done
 };
 
 void copy_layout(const State& parent, State& child) {
@@ -148,16 +176,14 @@ Result<core::Ref<AddressSpace>> AddressSpace::fork() {
     State &from = *state_, &to = *child->state_;
     copy_layout(from, to);
     child->model_ = model();  // a thread may have made this space confined since
-    FlushBatch parent_flush(from.loaded_on);
-    TableCopier tables(from, to, parent_flush);
+    bool all_inherited = true;
     for (Vma& vma : from.vmas) {
-        if (vma.dont_fork) {
-            to.gap_hint = to.mmap_top;
-            continue;
-        }
-        TRY(copy_vma(to, vma));
-        if (!vma.wipe_on_fork) TRY(tables.inherit(vma));
+        if (vma.dont_fork || vma.wipe_on_fork) all_inherited = false;
+        if (vma.dont_fork) to.gap_hint = to.mmap_top;
+        else TRY(copy_vma(to, vma));
     }
+    FlushBatch parent_flush(from.loaded_on);
+    TRY(TableCopier(from, to, all_inherited, parent_flush).run());
     parent_flush.run();
     child_guard.unlock();
     parent_guard.release();

@@ -102,7 +102,7 @@ void PageTables::set_top_entry(unsigned slot, PageEntry entry) {
     else used_slots_[slot / 64] |= bit;
     for (const Tops& tops : tops_) {
         for (uint64_t cpus = tops.cpus; cpus != 0; cpus &= cpus - 1) {
-            to_pointer<PageTable>(tops.of[std::countr_zero(cpus)])->set(slot, entry);
+            to_pointer<PageTable>(tops.of(std::countr_zero(cpus)))->set(slot, entry);
         }
     }
 }
@@ -123,22 +123,22 @@ void PageTables::fill_top(Pfn top, unsigned cpu, arch::Model model) const {
 Pfn PageTables::prepare_top(unsigned cpu, arch::Model model, Pfn spare) {
     core::SpinGuard guard(top_lock_);
     Tops& tops = tops_[kind_of(model)];
-    if (tops.of[cpu] != Pfn()) return tops.of[cpu];
     uint64_t bit = uint64_t{1} << cpu;
+    if (tops.cpus & bit) return tops.of(cpu);
     bool hidden = model != arch::Model::kIsolated;  // U/S = 0: `none` too has the kernel outside of keys
     if (auto fresh = allocate_top_table(hidden)) {
-        tops.of[cpu] = *fresh;
+        tops.numbers[cpu] = fresh->number();
     } else {
         arch::zero_words(to_pointer(spare), arch::kFirstKernelSlot);
         fill_kernel_half(spare, hidden);
-        tops.of[cpu] = spare;
+        tops.numbers[cpu] = spare.number();
         tops.spare_cpus |= bit;
         spare_cpus_ |= bit;
     }
     tops.cpus |= bit;
     tops.hidden = hidden;
-    fill_top(tops.of[cpu], cpu, model);
-    return tops.of[cpu];
+    fill_top(tops.of(cpu), cpu, model);
+    return tops.of(cpu);
 }
 
 void PageTables::forget_spare(unsigned cpu) {
@@ -150,7 +150,6 @@ void PageTables::forget_spare(unsigned cpu) {
         if (!(tops.spare_cpus & bit)) continue;
         tops.spare_cpus &= ~bit;
         tops.cpus &= ~bit;
-        tops.of[cpu] = Pfn();
     }
 }
 
@@ -185,14 +184,14 @@ PageTables::~PageTables() {
             free_subtree(master_[slot].frame(), 3);
             for (const Tops& tops : tops_) {
                 for (uint64_t cpus = tops.cpus; cpus != 0; cpus &= cpus - 1) {
-                    to_pointer<PageTable>(tops.of[std::countr_zero(cpus)])->set(slot, PageEntry());
+                    to_pointer<PageTable>(tops.of(std::countr_zero(cpus)))->set(slot, PageEntry());
                 }
             }
         }
     }
     for (const Tops& tops : tops_) {
         for (uint64_t cpus = tops.cpus; cpus != 0; cpus &= cpus - 1) {
-            free_top_table(tops.of[std::countr_zero(cpus)], tops.hidden);
+            free_top_table(tops.of(std::countr_zero(cpus)), tops.hidden);
         }
     }
 }

@@ -55,17 +55,22 @@ struct TableUse {
         uint64_t sum = (raw + change) | groups;
         raw = (sum & 0xffff) != 0 ? sum : 0;
     }
-    // Calls visit(index, entry) for each entry in use.
+    // Calls visit(index, entry) for each entry in use, which may empty it.
     template <typename Visit>
     static void for_each(const PageTable& table, Visit visit) {
         TableUse use(table);
-        for (uint64_t left = use.entries, groups = use.groups; left > 0; groups &= groups - 1) {
-            unsigned first = static_cast<unsigned>(std::countr_zero(groups)) * kGroupSize;
-            for (unsigned i = first; i < first + kGroupSize; i++) {
-                PageEntry entry = table.get(i);
-                if (entry.is_empty()) continue;
-                visit(i, entry);
-                if (--left == 0) return;
+        uint64_t left = use.entries;
+        for (uint64_t groups = use.groups; left > 0 && groups != 0; groups &= groups - 1) {
+            const unsigned first = static_cast<unsigned>(std::countr_zero(groups)) * kGroupSize;
+            for (unsigned four = first; four < first + kGroupSize; four += 4) {
+                const auto* raw = const_cast<const uint64_t*>(table.entries + four);
+                if (!(raw[0] | raw[1] | raw[2] | raw[3])) continue;
+                for (unsigned i = four; i < four + 4; i++) {
+                    PageEntry entry = table.get(i);
+                    if (entry.is_empty()) continue;
+                    visit(i, entry);
+                    if (--left == 0) return;
+                }
             }
         }
     }
@@ -75,7 +80,7 @@ struct TableUse {
 
 class PageTables {
   public:
-    PageTables() = default;
+    PageTables() {}  // not defaulted: value-initialisation would clear it all first
     // Frees all tables; pages that they still map lose a reference. No processor has it loaded.
     ~PageTables();
     PageTables(const PageTables&) = delete;
@@ -121,6 +126,11 @@ class PageTables {
     // Makes the read-only 2 MiB page at `address` writable again, if nobody else has it or a frame of it. False: it
     // is not.
     bool regain_large(UserAddr address);
+
+    // Copies a leaf table to an empty one, page for page: each page has one more leaf entry, and a private one may be
+    // written in neither table any more. The original loses its write permissions too: if others share it, they must not
+    // find them when they are left alone with it. What of it a processor may have cached is the caller's to flush.
+    static void copy_entries(PageTable& from, PageTable& to);
 
     // Other spaces have this leaf table too. While it is true for a space that holds its own lock, entries may
     // vanish (a file is truncated) or lose their write permission (another space copies the table), under the lock
@@ -187,6 +197,22 @@ class PageTables {
         return {};
     }
 
+    // The same for all tables of level 2: visit(PageTable& middle, UserAddr base).
+    template <typename Visit>
+    Result<void> for_each_middle(Visit visit) const {
+        Result<void> result;
+        for (unsigned word = 0; word < 4; word++) {
+            for (uint64_t bits = used_slots_[word]; bits != 0; bits &= bits - 1) {
+                const uint64_t slot = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
+                TableUse::for_each(*to_pointer<PageTable>(master_[slot].frame()), [&](unsigned i, PageEntry entry) {
+                    UserAddr base(slot * arch::entry_span(4) + i * arch::entry_span(3));
+                    if (result) result = visit(*to_pointer<PageTable>(entry.frame()), base);
+                });
+            }
+        }
+        return result;
+    }
+
     // Pages that the tables map.
     struct Resident { uint64_t anonymous = 0, file = 0; };
     Resident resident() const;
@@ -220,7 +246,8 @@ class PageTables {
     struct Tops {
         uint64_t cpus = 0, spare_cpus = 0;  // processors that have a table; whose table is their spare
         bool hidden = true;                 // the kernel half has U/S = 0 (mm/top_tables.h)
-        Pfn of[arch::kMaxCpus];
+        uint64_t numbers[arch::kMaxCpus];   // the tables' frames; not initialised but for those processors
+        Pfn of(unsigned cpu) const { return Pfn(numbers[cpu]); }
     };
     Tops tops_[2];  // ring 0, ring 3
     static unsigned kind_of(arch::Model model) { return model == arch::Model::kConfined; }

@@ -6,12 +6,7 @@
 
 namespace mm {
 
-namespace {
-
-// Copies a shared table, page for page: each page has one more leaf entry, and a private one may be written in
-// neither table any more. The original loses its write permissions too: its other parents must not find them when
-// they are left alone with it. It is read-only above, so that no processor can have them cached.
-void copy_entries(PageTable& from, PageTable& to) {
+void PageTables::copy_entries(PageTable& from, PageTable& to) {
     TableUse::for_each(from, [&](unsigned i, PageEntry entry) {
         Frame& frame = frame_of(entry.frame());
         if (frame.state != Frame::State::kReserved) {
@@ -25,8 +20,6 @@ void copy_entries(PageTable& from, PageTable& to) {
     });
     frame_of(Pfn(to_physical(&to))).index = frame_of(Pfn(to_physical(&from))).index;
 }
-
-}  // namespace
 
 bool PageTables::has_entries(const PageTable& leaf, unsigned first, unsigned end) {
     for (unsigned i = first; i < end; i++) {

@@ -14,6 +14,7 @@ namespace mm {
 enum class HugePages : uint8_t { kUnadvised, kWanted, kUnwanted };
 
 struct Vma : FileMapping {
+    Vma() {}  // not defaulted: make() would clear it all first
     UserRange range;
     AddressSpace::State* space = nullptr;
     Protection protection, max_protection;
