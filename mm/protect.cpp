@@ -31,11 +31,12 @@ Result<void> change_vmas(State& state, UserRange range, Change change) {
     return result;
 }
 
-// The VMA of exactly `part`, split off. ENOMEM.
-Result<Vma*> isolate(State& state, UserRange part) {
-    TRY(state.split_at(part.start));
-    TRY(state.split_at(part.end));
-    return state.containing(part.start);
+// The VMA of exactly `part`, split off from `vma`. ENOMEM.
+Result<Vma*> isolate(State& state, Vma& vma, UserRange part) {
+    Vma* isolated = &vma;
+    if (vma.range.start < part.start) isolated = TRY(state.split(vma, part.start));
+    if (part.end < isolated->range.end) TRY(state.split(*isolated, part.end));
+    return isolated;
 }
 
 Result<UserRange> whole_pages(UserRange range) {
@@ -83,10 +84,10 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
         core::Ref<Mappable> object;
         if (isolated) {
             object = TRY(object_after(found, part, protection, texts));
-            TRY(dropped.reserve(dropped.size() + 1));
+            if (object) TRY(dropped.reserve(dropped.size() + 1));
         }
         TRY(state.tables.own_leaves(part, batch));
-        Vma& vma = *TRY(isolate(state, part));
+        Vma& vma = *TRY(isolate(state, found, part));
         if (object) {
             state.maps_text = true;
             state.exchange_object(vma, object, batch);
@@ -128,7 +129,7 @@ Result<void> AddressSpace::lock_memory(UserRange range, LockMode mode) {
         TRY(change_vmas(*state_, pages, [&](Vma& found, UserRange part) -> Result<void> {
             bool on_fault = mode == LockMode::kOnFault;
             if (found.locked && found.lock_on_fault == on_fault) return {};
-            Vma& vma = *TRY(isolate(*state_, part));
+            Vma& vma = *TRY(isolate(*state_, found, part));
             state_->account(vma, -1);
             vma.locked = true;
             vma.lock_on_fault = on_fault;
@@ -152,7 +153,7 @@ Result<void> AddressSpace::unlock_memory(UserRange range) {
     SpaceGuard guard(*state_);
     return change_vmas(*state_, pages, [&](Vma& found, UserRange part) -> Result<void> {
         if (!found.locked) return {};
-        Vma& vma = *TRY(isolate(*state_, part));
+        Vma& vma = *TRY(isolate(*state_, found, part));
         state_->account(vma, -1);
         vma.locked = vma.lock_on_fault = false;
         state_->account(vma, +1);

@@ -41,15 +41,21 @@ void State::account(const Vma& vma, int sign) {
     mapped += pages;
     if (vma.locked) locked += pages;
     if (vma.is_data()) data += pages;
+    if (vma.grows_down) stack += pages;
+    if (vma.object && vma.protection.execute && !vma.protection.write) text += pages;
 }
 
 void State::insert(Vma& vma) {
-    vma.space = this;
     // fork makes a space in ascending order.
     if (!vmas.empty() && std::prev(vmas.end())->range.start < vma.range.start) vmas.push_back(vma);
     else vmas.insert(vma);
-    vma_count++;
+    entered(vma);
     account(vma, +1);
+}
+
+void State::entered(Vma& vma) {
+    vma.space = this;
+    vma_count++;
     if (vma.object) vma.object->page_cache().add_mapping(vma);
 }
 
@@ -59,29 +65,36 @@ void State::freed(UserAddr end) {
     if (gap_hint < top) gap_hint = top;
 }
 
-void State::remove(Vma& vma) {
+void State::take_out(Vma& vma) {
     if (last_found == &vma) last_found = nullptr;
-    account(vma, -1);
     if (vma.object) vma.object->page_cache().remove_mapping(vma);
     vmas.erase(vmas.iterator_to(vma));
     vma_count--;
-    freed(vma.range.end);
     dead.push_back(vma);
+}
+
+void State::remove(Vma& vma) {
+    account(vma, -1);
+    take_out(vma);
+    freed(vma.range.end);
+}
+
+Result<Vma*> State::split(Vma& vma, UserAddr address) {
+    if (vma_count >= kMaxVmas) return fail(Errno::kNoMem);
+    Vma* upper = new (std::nothrow) Vma;
+    if (!upper) return fail(Errno::kNoMem);
+    upper->copy_attributes(vma);
+    upper->range = {address, vma.range.end};
+    upper->first_index = vma.index_of(address);
+    vma.range.end = address;
+    vmas.insert_before(std::next(vmas.iterator_to(vma)), *upper);
+    entered(*upper);
+    return upper;
 }
 
 Result<void> State::split_at(UserAddr address) {
     Vma* vma = containing(address);
-    if (!vma || vma->range.start == address) return {};
-    if (vma_count >= kMaxVmas) return fail(Errno::kNoMem);
-    Vma* upper = new (std::nothrow) Vma;
-    if (!upper) return fail(Errno::kNoMem);
-    upper->copy_attributes(*vma);
-    upper->range = {address, vma->range.end};
-    upper->first_index = vma->index_of(address);
-    account(*vma, -1);
-    vma->range.end = address;
-    account(*vma, +1);
-    insert(*upper);
+    if (vma && vma->range.start != address) TRY(split(*vma, address));
     return {};
 }
 
@@ -95,15 +108,9 @@ void State::merge_around(UserRange range) {
             vma = after;
             continue;
         }
-        UserAddr end = after->range.end;
-        bool own_pages = after->has_own_pages;
-        UserAddr hint = gap_hint;
-        remove(*after);
-        gap_hint = hint;
-        account(*vma, -1);
-        vma->range.end = end;
-        vma->has_own_pages |= own_pages;
-        account(*vma, +1);
+        vma->range.end = after->range.end;
+        vma->has_own_pages |= after->has_own_pages;
+        take_out(*after);
     }
 }
 
