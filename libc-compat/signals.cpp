@@ -1,6 +1,6 @@
 // What a program does with its own signals: rt_sigaction(2), rt_sigprocmask(2), sigaltstack(2), sigsuspend(2),
 // sigtimedwait(2). Sending is in signal_sending.cpp.
-#include "arch/x86_64/user_copy.h"
+#include "arch/x86_64/user_word.h"
 #include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 #include "libc-compat/user_time.h"
@@ -22,48 +22,71 @@ Result<void> check_set_size(size_t size) {
 }
 
 // The guard is released.
-void discard(Process& process, int signal, core::SpinGuard& guard) {
+[[gnu::noinline]] void discard(Process& process, int signal, core::SpinGuard& guard) {
     PendingSignals::EntryList dropped;
     drop_pending_locked(process, SignalSet::of(signal), dropped);
     guard.unlock();
     free_entries(dropped);
 }
 
-// The usual question: nothing is changed.
-Result<void> read_action(Process& process, int signal, UserOut<SignalAction> to) {
-    if (!is_signal(signal)) return fail(Errno::kInval);
-    if (to.is_null()) return {};
+// kernel_sigaction: handler, flags, restorer, mask. False: EFAULT.
+bool load_action(UserIn<SignalAction> from, SignalAction& action) {
+    uint64_t words[4];
+    if (!arch::load_user_words(from.address().value(), words)) return false;
+    action = {words[0], words[1], words[2], {words[3]}};
+    return true;
+}
+Result<void> store_action(UserOut<SignalAction> to, const SignalAction& action) {
+    const uint64_t words[4] = {action.handler, action.flags, action.restorer, action.mask.bits};
+    if (!arch::store_user_words(to.address().value(), words)) return fail(Errno::kFault);
+    return {};
+}
+
+[[gnu::noinline]] Result<void> read_action_of_many(Process& process, int signal, UserOut<SignalAction> to) {
     const SignalAction action = [&] {
         core::SpinGuard guard(process.signal_lock);
         return process.actions[signal];
     }();
-    return arch::copy_out(to.address(), &action, sizeof(action));
+    return store_action(to, action);
+}
+
+// The usual question: nothing is changed. Only threads of the process itself change its actions.
+[[gnu::noinline]] Result<void> read_action(Process& process, int signal, UserOut<SignalAction> to) {
+    if (!is_signal(signal)) return fail(Errno::kInval);
+    if (to.is_null()) return {};
+    if (process.thread_count != 1) [[unlikely]] return read_action_of_many(process, signal, to);
+    return store_action(to, process.actions[signal]);
+}
+
+[[gnu::noinline]] Result<void> change_action(Context& context, int signal, UserIn<SignalAction> from,
+                                             UserOut<SignalAction> old_action) {
+    constexpr uint64_t kKnownFlags = kSaNoCldStop | kSaNoCldWait | kSaSigInfo | kSaRestorer | kSaOnStack |
+                                     kSaRestart | kSaNoDefer | kSaResetHand;
+    Process& process = context.process();
+    SignalAction wanted;
+    if (!load_action(from, wanted)) return fail(Errno::kFault);
+    if (!is_signal(signal) || kUnblockable.has(signal)) return fail(Errno::kInval);
+    wanted.mask = wanted.mask & ~kUnblockable;
+    wanted.flags &= kKnownFlags;
+    core::SpinGuard guard(process.signal_lock);
+    const bool wants_old = !old_action.is_null();
+    SignalAction old;
+    if (wants_old) old = process.actions[signal];
+    process.actions.set(signal, wanted);
+    // POSIX: ignoring a signal discards it, blocked or not.
+    bool may_be_pending = process.thread_count > 1 ||
+                          (process.pending.set() | context.thread.pending.set()).has(signal);
+    if (may_be_pending && ignored_locked(process, signal)) [[unlikely]] discard(process, signal, guard);
+    else guard.unlock();
+    return wants_old ? store_action(old_action, old) : Result<void>();
 }
 
 // posix_spawn(3) calls this twice for each signal.
 Result<void> sys_rt_sigaction(Context& context, int signal, UserIn<SignalAction> action,
                               UserOut<SignalAction> old_action, size_t set_size) {
-    constexpr uint64_t kKnownFlags = kSaNoCldStop | kSaNoCldWait | kSaSigInfo | kSaRestorer | kSaOnStack |
-                                     kSaRestart | kSaNoDefer | kSaResetHand;
-    TRY(check_set_size(set_size));
-    Process& process = context.process();
-    if (action.is_null()) return read_action(process, signal, old_action);
-    SignalAction wanted, old;
-    TRY(arch::copy_in(&wanted, action.address(), sizeof(wanted)));
-    if (!is_signal(signal) || kUnblockable.has(signal)) return fail(Errno::kInval);
-    wanted.mask = wanted.mask & ~kUnblockable;
-    wanted.flags &= kKnownFlags;
-    {
-        core::SpinGuard guard(process.signal_lock);
-        if (!old_action.is_null()) old = process.actions[signal];
-        process.actions.set(signal, wanted);
-        // POSIX: ignoring a signal discards it, blocked or not.
-        bool may_be_pending = process.thread_count > 1 ||
-                              (process.pending.set() | context.thread.pending.set()).has(signal);
-        if (may_be_pending && ignored_locked(process, signal)) discard(process, signal, guard);
-    }
-    if (old_action.is_null()) return {};
-    return arch::copy_out(old_action.address(), &old, sizeof(old));
+    if (set_size != sizeof(SignalSet)) return fail(Errno::kInval);
+    if (action.is_null()) return read_action(context.process(), signal, old_action);
+    return change_action(context, signal, action, old_action);
 }
 
 Result<void> sys_rt_sigprocmask(Context& context, int how, UserIn<SignalSet> set, UserOut<SignalSet> old_set,

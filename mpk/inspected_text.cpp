@@ -265,6 +265,30 @@ size_t InspectedText::original_bytes(uint64_t offset, std::span<std::byte> to) c
     return done;
 }
 
+std::optional<inspect::SafeForm> InspectedText::safe_form_of(const inspect::Site& site) {
+    const unsigned place = site.offset() % Forms::kCount;
+    bool has_forms;
+    {
+        core::SpinGuard guard(forms_lock_);
+        has_forms = forms_ != nullptr;
+        if (has_forms && forms_->of[place].form.length != 0 && forms_->of[place].offset == site.offset()) {
+            return forms_->of[place].form;
+        }
+    }
+    std::byte bytes[inspect::kLongestInstruction];
+    auto form = inspect::safe_form({bytes, original_bytes(site.offset(), bytes)});
+    if (!form) return form;
+    std::unique_ptr<Forms> fresh;  // not needed any more: deleted after the lock
+    if (!has_forms) {
+        if (auto made = core::make<Forms>()) fresh = std::move(*made);
+    }
+    core::SpinGuard guard(forms_lock_);
+    if (!forms_) forms_ = std::move(fresh);
+    if (forms_) forms_->of[place] = {site.offset(), *form};
+    guard.unlock();
+    return form;
+}
+
 Result<Pfn> InspectedText::frame_in_place(uint64_t index) {
     const Run* run = run_of(index);
     if (!run) return fail(Errno::kIo);

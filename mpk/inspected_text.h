@@ -11,14 +11,17 @@
 // of texts (Rank::kInode).
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "core/intrusive.h"
+#include "core/lock.h"
 #include "core/vector.h"
 #include "mm/code_policy.h"
 #include "mm/frames.h"
 #include "mpk/inspect/code_map.h"
 #include "mpk/inspect/inspect.h"
+#include "mpk/inspect/safe_form.h"
 
 namespace mpk {
 
@@ -33,6 +36,9 @@ class InspectedText final : public mm::Mappable, mm::PageSource {
     bool covers(uint64_t first_index, uint64_t end_index) const;
     // The site that begins at this byte of the file; null.
     const inspect::Site* site_at(uint64_t offset) const { return map_.find(offset); }
+    // How the instruction of a site is carried out elsewhere; nothing as inspect::safe_form(). Forms are kept, because
+    // decoding would take most of a trap's time.
+    std::optional<inspect::SafeForm> safe_form_of(const inspect::Site& site);
     // Up to 15 bytes of the file from `offset`, as they were inspected. Returns how many there are.
     size_t original_bytes(uint64_t offset, std::span<std::byte> to) const;
 
@@ -59,6 +65,11 @@ class InspectedText final : public mm::Mappable, mm::PageSource {
         core::Vector<uint64_t> site_bits;
         bool has_site(uint64_t page) const { return site_bits[page / 64] >> (page % 64) & 1; }
     };
+    // Forms of sites that have trapped, each at the place that its offset's low bits say.
+    struct Forms {
+        static constexpr unsigned kCount = 64;
+        struct { uint64_t offset = 0; inspect::SafeForm form; } of[kCount];  // length 0: none
+    };
     Result<core::Pfn> frame_in_place(uint64_t index) override;
     Result<void> fill(uint64_t index, core::Pfn frame) override;
     void last_reference_dropped() const override;
@@ -75,6 +86,8 @@ class InspectedText final : public mm::Mappable, mm::PageSource {
     inspect::CodeMap map_;
     inspect::Inspection inspection_;  // what map_ refers to, unless it is the boot image's table
     core::Vector<Run> runs_;
+    core::Spinlock forms_lock_{core::Rank::kInode};
+    std::unique_ptr<Forms> forms_;  // made at the first trap, if there is memory
     mm::PageCache cache_;
 };
 

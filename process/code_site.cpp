@@ -74,8 +74,7 @@ SiteOutcome emulate_popf(arch::TrapFrame& frame, uint64_t site, uint8_t length, 
     return {SiteResult::kResume};
 }
 
-SiteOutcome relocate(arch::TrapFrame& frame, uint64_t site, std::span<const std::byte> bytes) {
-    auto form = mpk::inspect::safe_form(bytes);
+SiteOutcome relocate(arch::TrapFrame& frame, uint64_t site, const std::optional<SafeForm>& form) {
     // Inspection accepts only files whose sites all have one.
     if (!form) return {SiteResult::kException, kGeneralProtection};
     if (form->action == mpk::inspect::Action::kStep) {
@@ -90,8 +89,10 @@ SiteOutcome relocate(arch::TrapFrame& frame, uint64_t site, std::span<const std:
     return {SiteResult::kResume};
 }
 
-SiteOutcome handle_site(arch::TrapFrame& frame, const Site& site, uint64_t at,
-                        std::span<const std::byte> bytes) {
+SiteOutcome handle_site(arch::TrapFrame& frame, mpk::InspectedText& text, const Site& site, uint64_t at) {
+    if (site.kind == SiteKind::kRelocate) return relocate(frame, at, text.safe_form_of(site));
+    std::byte bytes[mpk::inspect::kLongestInstruction] = {};
+    text.original_bytes(site.offset(), bytes);
     switch (site.kind) {
         case SiteKind::kGeneralProtection: {
             // The error code of `int n` names the gate (SDM vol. 3, 6.13).
@@ -113,7 +114,7 @@ SiteOutcome handle_site(arch::TrapFrame& frame, const Site& site, uint64_t at,
             for (unsigned i = 0; i + 1u < site.length; i++) is_16bit |= bytes[i] == kOperandSize;
             return emulate_popf(frame, at, site.length, is_16bit);
         }
-        case SiteKind::kRelocate: return relocate(frame, at, bytes);
+        case SiteKind::kRelocate: break;
     }
     return {SiteResult::kNotASite};
 }
@@ -144,11 +145,9 @@ SiteOutcome handle_trap_at_site(Thread& thread, arch::TrapFrame& frame) {
         sched::yield();
         return {SiteResult::kResume};
     }
-    std::byte bytes[mpk::inspect::kLongestInstruction];
-    size_t size = text->original_bytes(location.offset, bytes);
     constexpr uint64_t kTrapFlag = 0x100;
     bool single_step = frame.rflags & kTrapFlag;
-    SiteOutcome outcome = handle_site(frame, *site, at, {bytes, size});
+    SiteOutcome outcome = handle_site(frame, *text, *site, at);
     if (outcome.result == SiteResult::kException) frame.rip = at;
     // An emulated instruction is one step; on the step page the processor raises the exception itself.
     if (outcome.result == SiteResult::kResume && single_step) {

@@ -74,6 +74,8 @@ class SignalActions {
 
     const SignalAction& operator[](int signal) const { return changed_.has(signal) ? of_[signal - 1].action : kDefault; }
     void set(int signal, const SignalAction& action) {
+        if (action.handler == kSigIgn) ignored_.add(signal);
+        else ignored_.remove(signal);
         if (action == kDefault) return changed_.remove(signal);
         of_[signal - 1].action = action;
         changed_.add(signal);
@@ -94,7 +96,7 @@ class SignalActions {
         Slot() {}  // not zeroed
         SignalAction action;
     };
-    SignalSet changed_;
+    SignalSet changed_, ignored_;  // the latter: by handler SIG_IGN, part of the former
     Slot of_[kSigMax];  // signal n at n - 1, valid if in changed_
 };
 struct SignalStack { uint64_t base = 0; int32_t flags = 2 /* SS_DISABLE */; int32_t padding = 0; uint64_t size = 0; };

@@ -17,6 +17,7 @@ constexpr SignalSet kSynchronous{1ull << (kSigSegv - 1) | 1ull << (kSigBus - 1) 
 
 SignalActions& SignalActions::operator=(const SignalActions& other) {
     changed_ = other.changed_;
+    ignored_ = other.ignored_;
     for (uint64_t bits = changed_.bits; bits != 0; bits &= bits - 1) {
         int index = std::countr_zero(bits);
         of_[index].action = other.of_[index].action;
@@ -25,14 +26,10 @@ SignalActions& SignalActions::operator=(const SignalActions& other) {
 }
 
 void SignalActions::reset_handlers() {
-    SignalSet ignored;
-    for (uint64_t bits = changed_.bits; bits != 0; bits &= bits - 1) {
-        SignalAction& action = of_[std::countr_zero(bits)].action;
-        if (action.handler != kSigIgn) continue;
-        action = SignalAction{.handler = kSigIgn, .mask = {}};
-        ignored.bits |= bits & -bits;
-    }
-    changed_ = ignored;
+    changed_ = ignored_;
+    SignalAction ignore;
+    ignore.handler = kSigIgn;
+    for (uint64_t bits = ignored_.bits; bits != 0; bits &= bits - 1) of_[std::countr_zero(bits)].action = ignore;
 }
 
 void free_entry(QueuedSignal* entry) {

@@ -12,6 +12,12 @@ template <typename Word>
 Result<Word> load_user_word(uint64_t address) { return copy_in(UserIn<Word>(address)); }
 template <typename Word>
 Result<void> store_user_word(uint64_t address, Word word) { return copy_out(UserOut<Word>(address), word); }
+inline bool load_user_words(uint64_t address, uint64_t (&words)[4]) {
+    return copy_in(words, UserAddr(address), sizeof(words)).has_value();
+}
+inline bool store_user_words(uint64_t address, const uint64_t (&words)[4]) {
+    return copy_out(UserAddr(address), words, sizeof(words)).has_value();
+}
 #else
 // SAFETY (both): the address lies in the program's half, so only a page fault can happen, which continues at `bad`.
 template <typename Word>
@@ -34,6 +40,31 @@ inline Result<void> store_user_word(uint64_t address, Word word) {
     return {};
 bad:
     return fail(Errno::kFault);
+}
+// Four words in a row. False: EFAULT, as above.
+// SAFETY (both): as above, for each of the four.
+inline bool load_user_words(uint64_t address, uint64_t (&words)[4]) {
+    if (address > core::kUserEnd - sizeof(words)) [[unlikely]] return false;
+    ProgramKeys keys;
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    bool failed = true;
+    asm volatile("1: mov (%[from]), %[a]\n 2: mov 8(%[from]), %[b]\n 3: mov 16(%[from]), %[c]\n 4: mov 24(%[from]), %[d]\n"
+                 "   movb $0, %[failed]\n 5:\n" FIXUP(1b, 5b) FIXUP(2b, 5b) FIXUP(3b, 5b) FIXUP(4b, 5b)
+                 : [a] "+&r"(a), [b] "+&r"(b), [c] "+&r"(c), [d] "+&r"(d), [failed] "+&q"(failed)
+                 : [from] "r"(address) : "memory");
+    words[0] = a, words[1] = b, words[2] = c, words[3] = d;
+    return !failed;
+}
+inline bool store_user_words(uint64_t address, const uint64_t (&words)[4]) {
+    if (address > core::kUserEnd - sizeof(words)) [[unlikely]] return false;
+    ProgramKeys keys;
+    bool failed = true;
+    asm volatile("1: mov %[a], (%[to])\n 2: mov %[b], 8(%[to])\n 3: mov %[c], 16(%[to])\n 4: mov %[d], 24(%[to])\n"
+                 "   movb $0, %[failed]\n 5:\n" FIXUP(1b, 5b) FIXUP(2b, 5b) FIXUP(3b, 5b) FIXUP(4b, 5b)
+                 : [failed] "+&q"(failed)
+                 : [to] "r"(address), [a] "r"(words[0]), [b] "r"(words[1]), [c] "r"(words[2]), [d] "r"(words[3])
+                 : "memory");
+    return !failed;
 }
 #endif
 
