@@ -6,14 +6,7 @@
 
 namespace mm {
 
-unsigned Heap::class_of(size_t size) {
-    // Classes come in pairs per power of two from 32 on: 2^n and 1.5 * 2^n.
-    if (size <= 16) return 0;
-    if (size <= 32) return 1;
-    unsigned log = std::bit_width(size - 1) - 1;  // 2^log < size <= 2^(log + 1), log >= 5
-    unsigned upper = (size > (size_t{3} << (log - 1))) ? 1 : 0;
-    return 2 + (log - 5) * 2 + upper;
-}
+constexpr Heap::ClassTable Heap::kClassTable;
 
 size_t Heap::usable_size(size_t size) {
     if (size <= kSizes[kClasses - 1]) return kSizes[class_of(size)];
@@ -90,21 +83,35 @@ void Heap::give_back(unsigned index, Processor& processor, unsigned objects) {
     }
 }
 
+// The usual way has no call but for the processor's number, so that few registers are saved.
 void* Heap::allocate(size_t size) {
-    if (size > kSizes[kClasses - 1]) [[unlikely]] {
-        if (size > (kPageSize << kMaxOrder)) return nullptr;
-        unsigned order = std::bit_width((size - 1) >> core::kPageShift);
-        auto first = allocate_frames(order, Fill::kUninitialized, Frame::State::kKernel);
-        if (!first) return nullptr;
-        Frame& frame = frame_of(*first);
-        frame.flags = kLarge;
-        frame.order = static_cast<uint8_t>(order);
-        return to_pointer(*first);
-    }
-    if (allocation_must_fail()) [[unlikely]] return nullptr;
-    unsigned index = class_of(size);
+    if (size > kSizes[kClasses - 1]) [[unlikely]] return allocate_large(size);
+    const unsigned index = class_of(size);
     Processor& processor = processors_[arch::this_cpu()];
-    if (!processor.free[index] && !refill(index, processor)) [[unlikely]] return nullptr;
+    Object* object = processor.free[index];
+    if (!object || detail::failure_countdown.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+        return allocate_slowly(index);
+    }
+    processor.free[index] = object->next;
+    processor.count[index]--;
+    return object;
+}
+
+void* Heap::allocate_large(size_t size) {
+    if (size > (kPageSize << kMaxOrder)) return nullptr;
+    unsigned order = std::bit_width((size - 1) >> core::kPageShift);
+    auto first = allocate_frames(order, Fill::kUninitialized, Frame::State::kKernel);
+    if (!first) return nullptr;
+    Frame& frame = frame_of(*first);
+    frame.flags = kLarge;
+    frame.order = static_cast<uint8_t>(order);
+    return to_pointer(*first);
+}
+
+void* Heap::allocate_slowly(unsigned index) {
+    if (allocation_must_fail()) return nullptr;
+    Processor& processor = processors_[arch::this_cpu()];
+    if (!processor.free[index] && !refill(index, processor)) return nullptr;
     Object* object = processor.free[index];
     processor.free[index] = object->next;
     processor.count[index]--;
@@ -128,7 +135,7 @@ void Heap::deallocate(void* pointer) {
     Object* object = static_cast<Object*>(pointer);
     object->next = processor.free[index];
     processor.free[index] = object;
-    if (++processor.count[index] > 3 * batch(index)) give_back(index, processor, 2 * batch(index));
+    if (++processor.count[index] > 3 * batch(index)) [[unlikely]] give_back(index, processor, 2 * batch(index));
 }
 
 void Heap::drain_this_processor() {

@@ -47,9 +47,21 @@ class Heap {
         uint16_t count[kClasses] = {};
     };
 
-    static unsigned class_of(size_t size);
+    // The class of a size up to the largest, for each 16 bytes.
+    struct ClassTable {
+        uint8_t of[kSizes[kClasses - 1] / 16 + 1] = {};
+        constexpr ClassTable() {
+            for (unsigned index = kClasses; index-- > 0;) {
+                for (unsigned units = 0; units <= kSizes[index] / 16u; units++) of[units] = static_cast<uint8_t>(index);
+            }
+        }
+    };
+    static const ClassTable kClassTable;
+    static unsigned class_of(size_t size) { return kClassTable.of[(size + 15) / 16]; }
     static unsigned slab_order(unsigned index) { return index >= 10 ? 1 : 0; }
     static unsigned batch(unsigned index) { return kSizes[index] <= 256 ? 16 : 4; }
+    void* allocate_large(size_t size);
+    void* allocate_slowly(unsigned index);
     bool refill(unsigned index, Processor& processor);
     void give_back(unsigned index, Processor& processor, unsigned objects);
     Frame* make_slab(unsigned index);
