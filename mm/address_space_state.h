@@ -68,11 +68,6 @@ struct AddressSpace::State {
     void insert(Vma& vma);
     // The rest of it for a VMA that has just got its place in the tree, but for account().
     void entered(Vma& vma);
-    void insert_copy(const Vma& attributes, std::unique_ptr<Vma> vma) {
-        vma->copy_attributes(attributes);
-        vma->range = attributes.range;
-        insert(*vma.release());
-    }
     // Out of the tree; deleted when the lock is released.
     void remove(Vma& vma);
     // The same for one whose range another VMA has taken over: no page is uncounted, and none becomes free.

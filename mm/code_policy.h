@@ -2,7 +2,9 @@
 // is inspected text. What inspected text is, mpk/ decides behind the interface here.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "core/log.h"
@@ -14,8 +16,18 @@ namespace mm {
 // Why a program or a mapping gets its model: one line for the log and /proc/<pid>/status. Longer ones are cut.
 class Reason {
   public:
-    Reason() = default;
-    explicit Reason(std::string_view text) { set("{}", text); }
+    Reason() {}
+    explicit Reason(std::string_view text) { set(text); }
+    Reason(const Reason& other) { *this = other; }
+    Reason& operator=(const Reason& other) {
+        size_ = other.size_;
+        std::memcpy(text_, other.text_, size_);
+        return *this;
+    }
+    void set(std::string_view text) {
+        size_ = static_cast<uint8_t>(std::min(text.size(), sizeof(text_)));
+        std::memcpy(text_, text.data(), size_);
+    }
     template <typename... Args>
     void set(std::string_view format, const Args&... args) {
         size_ = static_cast<uint8_t>(klog::format(text_, sizeof(text_), format, args...).size());
@@ -23,7 +35,7 @@ class Reason {
     std::string_view view() const { return {text_, size_}; }
 
   private:
-    char text_[191] = {};
+    char text_[191];  // the first size_ bytes
     uint8_t size_ = 0;
 };
 

@@ -48,7 +48,8 @@ Result<UserAddr> AddressSpace::map(const MapRequest& request) {
         return fail(Errno::kNoMem);
     }
 
-    Vma fresh;
+    auto made = TRY(core::make<Vma>());  // before anything changes: nothing may fail once an old mapping is gone
+    Vma& fresh = *made;
     fresh.protection = request.protection;
     fresh.max_protection = request.max_protection;
     fresh.sharing = request.sharing;
@@ -68,6 +69,7 @@ Result<UserAddr> AddressSpace::map(const MapRequest& request) {
     }
 
     bool fill = request.populate;
+    UserRange range;
     {
         SpaceGuard guard(*state_);
         State& state = *state_;
@@ -81,17 +83,12 @@ Result<UserAddr> AddressSpace::map(const MapRequest& request) {
         fresh.locked = request.locked || state.lock_future;
         fresh.lock_on_fault = fresh.locked && !request.locked && state.lock_future_on_fault;
         fill |= fresh.locked && !fresh.lock_on_fault;
-        if (request.placement == Placement::kFixed) {
-            // The new VMA first: after the old mapping is gone, nothing may fail.
-            auto vma = TRY(core::make<Vma>());
-            TRY(state.unmap_locked(fresh.range));
-            if (!state.extend_with(fresh)) state.insert_copy(fresh, std::move(vma));
-        } else if (!state.extend_with(fresh)) {
-            state.insert_copy(fresh, TRY(core::make<Vma>()));
-        }
+        range = fresh.range;
+        if (request.placement == Placement::kFixed) TRY(state.unmap_locked(range));
+        if (!state.extend_with(fresh)) state.insert(*made.release());
     }
-    if (fill) populate(fresh.range);
-    return fresh.range.start;
+    if (fill) populate(range);
+    return range.start;
 }
 
 Result<void> AddressSpace::unmap(UserRange range) {

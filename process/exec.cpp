@@ -280,6 +280,8 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
                                                        program.gains_privileges, vdso, place, random.auxiliary));
     TRY(map_stack(space, stack, place.stack_top, loaded.executable_stack));
 
+    (void)space.fault(UserAddr(loaded.entry), mm::AccessKind::kExecute);  // now it costs less than as the first fault
+
     program.layout = {loaded.program.start_code, loaded.program.end_code, loaded.program.start_data,
                       loaded.program.end_data, stack.stack_pointer, space.break_start().value(),
                       stack.argument_start, stack.argument_end, stack.environment_start, stack.environment_end};

@@ -58,7 +58,7 @@ Result<ModelChoice> choose_model(const ProgramCode& code) {
         return choice;
     }
     if (const char* why = obstacle(code)) {
-        choice.reason.set("{}", std::string_view(why));
+        choice.reason.set(std::string_view(why));
         if (wanted == Isolation::kAuto) return choice;
         klog::error("{}: not started, isolation=mpk is impossible: {}", code.program.mappable()->map_name(), why);
         return fail(Errno::kAcces);
