@@ -22,71 +22,66 @@ Result<void> check_set_size(size_t size) {
 }
 
 // The guard is released.
-[[gnu::noinline]] void discard(Process& process, int signal, core::SpinGuard& guard) {
+void discard(Process& process, int signal, core::SpinGuard& guard) {
     PendingSignals::EntryList dropped;
     drop_pending_locked(process, SignalSet::of(signal), dropped);
     guard.unlock();
     free_entries(dropped);
 }
 
-// kernel_sigaction: handler, flags, restorer, mask. False: EFAULT.
-bool load_action(UserIn<SignalAction> from, SignalAction& action) {
-    uint64_t words[4];
-    if (!arch::load_user_words(from.address().value(), words)) return false;
-    action = {words[0], words[1], words[2], {words[3]}};
-    return true;
-}
-Result<void> store_action(UserOut<SignalAction> to, const SignalAction& action) {
-    const uint64_t words[4] = {action.handler, action.flags, action.restorer, action.mask.bits};
-    if (!arch::store_user_words(to.address().value(), words)) return fail(Errno::kFault);
-    return {};
-}
+// What a program may set.
+constexpr uint64_t kKnownFlags = kSaNoCldStop | kSaNoCldWait | kSaSigInfo | kSaRestorer | kSaOnStack |
+                                 kSaRestart | kSaNoDefer | kSaResetHand;
 
-[[gnu::noinline]] Result<void> read_action_of_many(Process& process, int signal, UserOut<SignalAction> to) {
-    const SignalAction action = [&] {
-        core::SpinGuard guard(process.signal_lock);
-        return process.actions[signal];
-    }();
-    return store_action(to, action);
-}
-
-// The usual question: nothing is changed. Only threads of the process itself change its actions.
-[[gnu::noinline]] Result<void> read_action(Process& process, int signal, UserOut<SignalAction> to) {
-    if (!is_signal(signal)) return fail(Errno::kInval);
-    if (to.is_null()) return {};
-    if (process.thread_count != 1) [[unlikely]] return read_action_of_many(process, signal, to);
-    return store_action(to, process.actions[signal]);
-}
-
-[[gnu::noinline]] Result<void> change_action(Context& context, int signal, UserIn<SignalAction> from,
-                                             UserOut<SignalAction> old_action) {
-    constexpr uint64_t kKnownFlags = kSaNoCldStop | kSaNoCldWait | kSaSigInfo | kSaRestorer | kSaOnStack |
-                                     kSaRestart | kSaNoDefer | kSaResetHand;
+Result<void> any_sigaction(Context& context, int signal, UserIn<SignalAction> action, UserOut<SignalAction> old_action,
+                           size_t set_size) {
+    TRY(check_set_size(set_size));
     Process& process = context.process();
-    SignalAction wanted;
-    if (!load_action(from, wanted)) return fail(Errno::kFault);
-    if (!is_signal(signal) || kUnblockable.has(signal)) return fail(Errno::kInval);
+    SignalAction wanted, old;
+    if (!action.is_null()) TRY(arch::copy_in(&wanted, action.address(), sizeof(wanted)));
+    if (!is_signal(signal) || (!action.is_null() && kUnblockable.has(signal))) return fail(Errno::kInval);
     wanted.mask = wanted.mask & ~kUnblockable;
     wanted.flags &= kKnownFlags;
-    core::SpinGuard guard(process.signal_lock);
-    const bool wants_old = !old_action.is_null();
-    SignalAction old;
-    if (wants_old) old = process.actions[signal];
-    process.actions.set(signal, wanted);
-    // POSIX: ignoring a signal discards it, blocked or not.
-    bool may_be_pending = process.thread_count > 1 ||
-                          (process.pending.set() | context.thread.pending.set()).has(signal);
-    if (may_be_pending && ignored_locked(process, signal)) [[unlikely]] discard(process, signal, guard);
-    else guard.unlock();
-    return wants_old ? store_action(old_action, old) : Result<void>();
+    {
+        core::SpinGuard guard(process.signal_lock);
+        old = process.actions[signal];
+        if (!action.is_null()) {
+            process.actions.set(signal, wanted);
+            // POSIX: ignoring a signal discards it, blocked or not.
+            if (ignored_locked(process, signal)) discard(process, signal, guard);
+        }
+    }
+    if (old_action.is_null()) return {};
+    return arch::copy_out(old_action.address(), &old, sizeof(old));
 }
+[[gnu::noinline]] int64_t decode_any_sigaction(Context context) { return detail::handler<&any_sigaction>(context); }
 
-// posix_spawn(3) calls this twice for each signal.
-Result<void> sys_rt_sigaction(Context& context, int signal, UserIn<SignalAction> action,
-                              UserOut<SignalAction> old_action, size_t set_size) {
-    if (set_size != sizeof(SignalSet)) return fail(Errno::kInval);
-    if (action.is_null()) return read_action(context.process(), signal, old_action);
-    return change_action(context, signal, action, old_action);
+// posix_spawn(3) asks for the action of each signal and sets it: these two here, without a call; all else as usual.
+int64_t sys_rt_sigaction(Context context) {
+    constexpr int64_t kBadAddress = -static_cast<int64_t>(Errno::kFault);
+    const int signal = static_cast<int>(context.frame.rdi);
+    const uint64_t from = context.frame.rsi, to = context.frame.rdx;
+    Process& process = context.process();
+    // Only threads of the process itself change its actions.
+    const bool simple = context.frame.r10 == sizeof(SignalSet) && is_signal(signal) && process.thread_count == 1 &&
+                        !arch::ProgramKeys::in_use();
+    if (!simple) [[unlikely]] return decode_any_sigaction(context);
+    if (from == 0) {
+        if (to == 0) return 0;
+        const SignalAction& action = process.actions[signal];
+        const uint64_t words[4] = {action.handler, action.flags, action.restorer, action.mask.bits};
+        return arch::store_user_words(to, words) ? 0 : kBadAddress;
+    }
+    uint64_t words[4];
+    if (!arch::load_user_words(from, words)) [[unlikely]] return kBadAddress;
+    const bool settable = to == 0 && !kUnblockable.has(signal) && process.signal_lock.try_lock();
+    if (!settable) [[unlikely]] return decode_any_sigaction(context);
+    const bool pending = (process.pending.set() | context.thread.pending.set()).has(signal);
+    if (!pending) [[likely]] {
+        process.actions.set(signal, {words[0], words[1] & kKnownFlags, words[2], SignalSet{words[3]} & ~kUnblockable});
+    }
+    process.signal_lock.unlock();
+    return pending ? decode_any_sigaction(context) : 0;
 }
 
 Result<void> sys_rt_sigprocmask(Context& context, int how, UserIn<SignalSet> set, UserOut<SignalSet> old_set,

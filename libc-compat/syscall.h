@@ -90,6 +90,9 @@ template <auto kFunction, typename R, typename... Args>
 inline int64_t unpack(Context& context, Result<R> (*function)(Context&, Args...)) {
     return invoke<kFunction>(context, function, std::index_sequence_for<Args...>{});
 }
+// A handler that reads the registers itself, where decoding and a Result would be much of a frequent call.
+template <auto kFunction>
+inline int64_t unpack(Context& context, int64_t (*)(Context)) { return kFunction(context); }
 template <auto kFunction>
 int64_t handler(Context context) { return unpack<kFunction>(context, kFunction); }
 

@@ -74,11 +74,12 @@ class SignalActions {
 
     const SignalAction& operator[](int signal) const { return changed_.has(signal) ? of_[signal - 1].action : kDefault; }
     void set(int signal, const SignalAction& action) {
-        if (action.handler == kSigIgn) ignored_.add(signal);
-        else ignored_.remove(signal);
-        if (action == kDefault) return changed_.remove(signal);
+        const uint64_t bit = SignalSet::of(signal).bits;
+        ignored_.bits = (ignored_.bits & ~bit) | (action.handler == kSigIgn ? bit : 0);
+        changed_.bits &= ~bit;
+        if (action == kDefault) return;
         of_[signal - 1].action = action;
-        changed_.add(signal);
+        changed_.bits |= bit;
     }
     // Flags and mask stay.
     void set_handler(int signal, uint64_t handler) {

@@ -42,6 +42,8 @@ class ProgramKeys {
         if (in_use_) [[unlikely]] leave();
     }
     ProgramKeys(const ProgramKeys&) = delete;
+    // False: there is nothing to honour yet.
+    static bool in_use() { return in_use_; }
 
   private:
     friend void note_program_keys();

@@ -41,11 +41,10 @@ inline Result<void> store_user_word(uint64_t address, Word word) {
 bad:
     return fail(Errno::kFault);
 }
-// Four words in a row. False: EFAULT, as above.
+// Four words in a row, for the shortest calls: only while ProgramKeys::in_use() is false. False: EFAULT, as above.
 // SAFETY (both): as above, for each of the four.
 inline bool load_user_words(uint64_t address, uint64_t (&words)[4]) {
     if (address > core::kUserEnd - sizeof(words)) [[unlikely]] return false;
-    ProgramKeys keys;
     uint64_t a = 0, b = 0, c = 0, d = 0;
     bool failed = true;
     asm volatile("1: mov (%[from]), %[a]\n 2: mov 8(%[from]), %[b]\n 3: mov 16(%[from]), %[c]\n 4: mov 24(%[from]), %[d]\n"
@@ -57,7 +56,6 @@ inline bool load_user_words(uint64_t address, uint64_t (&words)[4]) {
 }
 inline bool store_user_words(uint64_t address, const uint64_t (&words)[4]) {
     if (address > core::kUserEnd - sizeof(words)) [[unlikely]] return false;
-    ProgramKeys keys;
     bool failed = true;
     asm volatile("1: mov %[a], (%[to])\n 2: mov %[b], 8(%[to])\n 3: mov %[c], 16(%[to])\n 4: mov %[d], 24(%[to])\n"
                  "   movb $0, %[failed]\n 5:\n" FIXUP(1b, 5b) FIXUP(2b, 5b) FIXUP(3b, 5b) FIXUP(4b, 5b)
