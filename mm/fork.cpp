@@ -49,9 +49,9 @@ class TableCopier {
         Result<void> result;
         TableUse::for_each(middle, [&](unsigned i, PageEntry entry) {
             const UserRange span{base + i * kLeafSpan, base + (i + 1) * kLeafSpan};
-            PageTable& leaf = *PageTables::table_of(entry);
-            const TableUse use(leaf);
-            const bool is_shared = PageTables::is_shared(leaf);
+            Frame& record = frame_of(PageTables::table_frame_of(entry));
+            const TableUse use(record.index);
+            const bool is_shared = record.references.load(std::memory_order_acquire) > 1;
             // Faults bring back what the child needs of pages that are not private.
             if (!result || (use.anonymous == 0 && !is_shared)) return;
             if (!target) {
@@ -61,9 +61,16 @@ class TableCopier {
             }
             const bool whole = all_inherited_ || is_inherited(span);
             if (whole && (is_shared || use.anonymous >= kPagesToShare)) {
-                target->set(i, share_leaf(middle, i, span));
+                // Both sides get an entry that forbids to write; the leaf table keeps its own permissions.
+                if (entry.is_writable()) {
+                    entry = entry.without(PageEntry::kWrite | PageEntry::kDirty);
+                    middle.set(i, entry);
+                    parent_flush_.stale(span);
+                }
+                record.references.fetch_add(1, std::memory_order_relaxed);
+                target->set(i, entry);
             } else {
-                auto copy = whole && use.file <= kFilePagesToCopy ? copy_leaf(leaf, span) : copy_private_pages(span);
+                auto copy = whole && use.file <= kFilePagesToCopy ? copy_leaf(entry, span) : copy_private_pages(span);
                 if (!copy) return void(result = fail(copy.error()));
                 if (copy->is_empty()) return;
                 target->set(i, *copy);
@@ -83,22 +90,10 @@ class TableCopier {
         return true;
     }
 
-    // Both sides get an entry that forbids to write; the leaf table keeps its own permissions. Returns the child's.
-    PageEntry share_leaf(PageTable& middle, unsigned index, UserRange span) {
-        PageEntry entry = middle.get(index);
-        if (entry.is_writable()) {
-            entry = entry.without(PageEntry::kWrite | PageEntry::kDirty);
-            middle.set(index, entry);
-            parent_flush_.stale(span);
-        }
-        ref_frame(PageTables::table_frame_of(entry));
-        return entry;
-    }
-
     // A table with few private pages. Nobody else has it, so nobody else's permissions change.
-    Result<PageEntry> copy_leaf(PageTable& leaf, UserRange span) {
+    Result<PageEntry> copy_leaf(PageEntry entry, UserRange span) {
         Pfn fresh = TRY(allocate_table());
-        PageTables::copy_entries(leaf, *to_pointer<PageTable>(fresh));
+        PageTables::copy_entries(*to_pointer<PageTable>(entry.frame()), *to_pointer<PageTable>(fresh));
         parent_flush_.stale(span);
         return PageEntry::user_table(fresh);
     }

@@ -20,6 +20,24 @@ constexpr Protection kNoAccess{}, kR{true, false, false}, kRw{true, true, false}
 
 class Space : public SpaceFixture {};
 
+TEST_F(Space, TextIsCountedThroughSplittingAndJoining) {
+    TestFile file(4 * kPageSize);
+    constexpr Protection kText{.read = true, .write = false, .execute = true};
+    UserAddr at = *space->map({.size = 4 * kPageSize, .protection = kText, .object = file.object});
+    EXPECT_EQ(space->sizes().text_pages, 4u);
+    UserRange second{at + kPageSize, at + 2 * kPageSize};
+    ASSERT_TRUE(space->protect(second, {.read = true}));
+    EXPECT_EQ(vma_count(), 3u);
+    EXPECT_EQ(space->sizes().text_pages, 3u);
+    ASSERT_TRUE(space->protect(second, kText));
+    EXPECT_EQ(vma_count(), 1u);
+    EXPECT_EQ(space->sizes().text_pages, 4u);
+    EXPECT_EQ((*space->fork())->sizes().text_pages, 4u);
+    ASSERT_TRUE(space->unmap(second));
+    EXPECT_EQ(space->sizes().text_pages, 3u);
+    EXPECT_EQ(space->sizes().total_pages, 3u);
+}
+
 TEST_F(Space, TouchedMemoryIsZeroAndKeepsWhatIsWritten) {
     UserAddr at = map(3, kRw);
     EXPECT_EQ(read(at), 0);

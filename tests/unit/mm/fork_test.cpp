@@ -55,6 +55,32 @@ TEST_F(Fork, SharedMemoryStaysShared) {
     EXPECT_EQ(read(at + kPageSize), 7);
 }
 
+TEST_F(Fork, PagesOfFilesComeAlongWithFewPrivateOnes) {
+    TestFile file(4 * kPageSize);
+    UserAddr at = *space->map({.size = 4 * kPageSize, .protection = kRw, .object = file.object});
+    for (uint64_t page = 0; page < 4; page++) EXPECT_EQ(read(at + page * kPageSize), page + 1);
+    write(at, 100);
+    auto child = *space->fork();
+    EXPECT_EQ(child->sizes().resident_pages, 4u);  // before it has touched any
+    EXPECT_EQ(child->sizes().shared_pages, 3u);
+    write_to(*child, at, 101);
+    write_to(*child, at + kPageSize, 102);
+    EXPECT_EQ(read(at), 100);
+    EXPECT_EQ(read(at + kPageSize), 2);
+    child = nullptr;
+    EXPECT_EQ(read(at), 100);
+    EXPECT_EQ(read(at + 3 * kPageSize), 4);
+}
+
+TEST_F(Fork, PagesOfFilesAloneAreLeftToFaults) {
+    TestFile file(4 * kPageSize);
+    UserAddr at = *space->map({.size = 4 * kPageSize, .protection = kR, .object = file.object});
+    EXPECT_EQ(read(at), 1);
+    auto child = *space->fork();
+    EXPECT_EQ(child->sizes().resident_pages, 0u);
+    EXPECT_EQ(read_from(*child, at + kPageSize), 2);
+}
+
 TEST_F(Fork, AdviceDecidesWhatTheChildGets) {
     UserAddr gone = map(1, kRw), wiped = map(1, kRw);
     write(gone, 1);
