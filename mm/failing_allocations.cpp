@@ -42,6 +42,7 @@ void inject_allocation_failure(uint64_t countdown) {
 void fail_every(uint64_t n, bool (*concerns_caller)()) {
     g_period = n;
     g_concerns_caller = concerns_caller;
+    g_failed.store(0, std::memory_order_relaxed);
     detail::failure_countdown.store(n, std::memory_order_relaxed);
 }
 
