@@ -57,7 +57,8 @@ class TextFile final : public PathFile {
     bool seekable() const override { return true; }
     Result<uint64_t> seek(int64_t offset, int whence) override {
         if (whence > 1) return fail(Errno::kInval);
-        return seek_position(position, 0, offset, whence);
+        position = TRY(seek_position(position, 0, offset, whence));
+        return position;
     }
 
   private:

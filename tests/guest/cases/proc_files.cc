@@ -231,6 +231,27 @@ CASE(task_directory) {
     CHECK(read_all("/proc/thread-self/comm", text, sizeof text));
 }
 
+// As bash's `read` does it: a block is read, and the rest of it given back by lseek().
+CASE(seek_moves_the_position) {
+    COVERS(lseek);
+    COVERS_ERROR(lseek);
+    static const char* const kNames[] = {"/proc/self/status", "/proc/self/mem"};
+    for (const char* name : kNames) {
+        int fd = MUST(open(name, O_RDONLY));
+        SHOW(lseek(fd, 100, SEEK_SET));
+        SHOW(lseek(fd, -60, SEEK_CUR));
+        SHOW(lseek(fd, 0, SEEK_CUR));
+        SHOW(lseek(fd, 0, SEEK_END));
+        close(fd);
+    }
+    int fd = MUST(open("/proc/self/status", O_RDONLY));
+    SHOW(lseek(fd, -1, SEEK_SET));
+    char block[64], again[64];
+    CHECK(read(fd, block, sizeof block) == sizeof block);
+    SHOW(lseek(fd, -50, SEEK_CUR));
+    CHECK(read(fd, again, 50) == 50 && memcmp(again, block + 14, 50) == 0);
+}
+
 CASE(memory_of_own_process) {
     static char marker[] = "marker in memory";
     int fd = MUST(open("/proc/self/mem", O_RDWR));
