@@ -13,6 +13,8 @@
 #include "case.h"
 
 static bool is_long() { return getenv("STRESS_LONG") != nullptr; }
+// Seconds that a case may take: `pairs` that go on for a minute each in a long run.
+static unsigned pair_limit(unsigned pairs = 1) { return is_long() ? 60 + 120 * pairs : 60; }
 
 template <typename T>
 static T* shared(size_t count = 1) {
@@ -59,7 +61,6 @@ static void pin_to(int processor) {
 template <typename Pass, typename Take>
 static void take_turns(const char* what, Pass pass, Take take) {
     constexpr int kRounds = 400;
-    alarm(is_long() ? 180 : 60);
     int64_t end = is_long() ? monotonic_ms() + 60000 : 0;
     pid_t second = spawn([&] {
         pin_to(1);
@@ -107,31 +108,31 @@ static void take_turns_on(const char* what, Ends to_second, Ends to_first, bool 
         });
 }
 
-CASE_WITH_LIMIT(pipe_across_processors, 60) {
+CASE_WITH_LIMIT(pipe_across_processors, pair_limit()) {
     int there[2], back[2];
     MUST(pipe(there));
     MUST(pipe(back));
     take_turns_on("pipe", {there[1], there[0]}, {back[1], back[0]});
 }
 
-CASE_WITH_LIMIT(unix_socket_across_processors, 60) {
+CASE_WITH_LIMIT(unix_socket_across_processors, pair_limit()) {
     Ends pair = unix_pair();
     take_turns_on("AF_UNIX", pair, {pair.second, pair.first});
 }
 
-CASE_WITH_LIMIT(tcp_across_processors, 60) {
+CASE_WITH_LIMIT(tcp_across_processors, pair_limit()) {
     Ends pair = tcp_pair();
     take_turns_on("TCP", pair, {pair.second, pair.first});
 }
 
-CASE_WITH_LIMIT(epoll_across_processors, 60) {
+CASE_WITH_LIMIT(epoll_across_processors, pair_limit(2)) {
     int there = MUST(eventfd(0, 0)), back = MUST(eventfd(0, 0));
     take_turns_on("epoll on eventfd", {there, there}, {back, back}, true);
     Ends pair = tcp_pair();
     take_turns_on("epoll on TCP", pair, {pair.second, pair.first}, true);
 }
 
-CASE_WITH_LIMIT(futex_across_processors, 60) {
+CASE_WITH_LIMIT(futex_across_processors, pair_limit()) {
     auto* words = shared<int>(2);
     take_turns("futex",
         [&](int side, int value) {
@@ -146,7 +147,7 @@ CASE_WITH_LIMIT(futex_across_processors, 60) {
         });
 }
 
-CASE_WITH_LIMIT(signals_across_processors, 60) {
+CASE_WITH_LIMIT(signals_across_processors, pair_limit()) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGRTMIN);
@@ -166,6 +167,71 @@ CASE_WITH_LIMIT(signals_across_processors, 60) {
             MUST(sigwaitinfo(&set, &info));
             return info.si_value.sival_int;
         });
+}
+
+CASE_WITH_LIMIT(handlers_across_processors, pair_limit()) {
+    static volatile int told;
+    struct sigaction action = {};
+    action.sa_handler = [](int signal) { told = signal == SIGUSR1 ? 1 : 2; };
+    MUST(sigaction(SIGUSR1, &action, nullptr));
+    MUST(sigaction(SIGUSR2, &action, nullptr));
+    sigset_t blocked, none;
+    sigemptyset(&none);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR1);
+    sigaddset(&blocked, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &blocked, nullptr);
+    pid_t first = getpid();
+    auto* second = shared<volatile pid_t>();
+    take_turns("handlers",
+        [&](int side, int value) {
+            while (side == 0 && *second == 0) sched_yield();
+            MUST(kill(side == 0 ? *second : first, value == 1 ? SIGUSR1 : SIGUSR2));
+        },
+        [&](int side) {
+            if (side == 1) *second = getpid();
+            while (told == 0) sigsuspend(&none);
+            int value = told;
+            told = 0;
+            return value;
+        });
+}
+
+CASE_WITH_LIMIT(tcp_connects_across_processors, pair_limit()) {
+    constexpr int kRounds = 100;
+    int64_t end = is_long() ? monotonic_ms() + 60000 : 0;
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    int listener = MUST(socket(AF_INET, SOCK_STREAM, 0));
+    MUST(bind(listener, (sockaddr*)&address, size));
+    MUST(listen(listener, 4));
+    MUST(getsockname(listener, (sockaddr*)&address, &size));
+    pid_t server = spawn([&] {
+        pin_to(1);
+        for (;;) {
+            int connection = MUST(accept(listener, nullptr, nullptr));
+            char value = 0;
+            MUST(read(connection, &value, 1));
+            MUST(write(connection, &value, 1));
+            close(connection);
+            if (value == 2) return 0;
+        }
+    });
+    pin_to(0);
+    bool good = true;
+    for (int round = 1; good; round++) {
+        bool last = end ? monotonic_ms() >= end : round == kRounds;
+        int client = MUST(socket(AF_INET, SOCK_STREAM, 0));
+        MUST(connect(client, (sockaddr*)&address, size));
+        char value = last ? 2 : 1, answer = 0;
+        MUST(write(client, &value, 1));
+        good = read(client, &answer, 1) == 1 && answer == value && read(client, &answer, 1) == 0;
+        close(client);
+        if (last) break;
+    }
+    print("connections: %s, %s\n", good ? "all answered" : "a wrong answer", decode_status(wait_for(server)));
 }
 
 // --- the mix --------------------------------------------------------------------------------------------------------
@@ -225,6 +291,35 @@ static int read_stream(int fd, Account& account, unsigned seed) {
     while (check_some(fd, account, seed)) {
     }
     return 0;
+}
+
+static void stream_across_processors(const char* what, Ends ends) {
+    auto* account = shared<Account>();
+    mix_end = is_long() ? monotonic_ms() + 60000 : 0;
+    pid_t writer = spawn([&] {
+        pin_to(0);
+        close(ends.second);
+        return write_stream(ends.first, *account, 5);
+    });
+    pid_t reader = spawn([&] {
+        pin_to(1);
+        close(ends.first);
+        return read_stream(ends.second, *account, 5);
+    });
+    close(ends.first);
+    close(ends.second);
+    bool well = wait_for(writer) == 0;
+    well &= wait_for(reader) == 0;
+    bool all = account->sent != 0 && account->sent == account->received && account->wrong == 0;
+    print("%s: %s, %s\n", what, well ? "both ended well" : "one failed", all ? "every byte" : "bytes lost or wrong");
+}
+
+CASE_WITH_LIMIT(streams_across_processors, pair_limit(3)) {
+    int fds[2];
+    MUST(pipe(fds));
+    stream_across_processors("pipe", {fds[1], fds[0]});
+    stream_across_processors("AF_UNIX", unix_pair());
+    stream_across_processors("TCP", tcp_pair());
 }
 
 // A ring of bytes in shared memory; each end sleeps on the other's counter, and is not told of every byte.
@@ -364,10 +459,9 @@ static int start_set(Account* accounts, unsigned seed, pid_t* pids) {
     return count;
 }
 
-CASE_WITH_LIMIT(mixed_traffic_accounts_for_every_byte, 120) {
+CASE_WITH_LIMIT(mixed_traffic_accounts_for_every_byte, is_long() ? 900 : 120) {
     const int sets = is_long() ? 15 : 2;  // 210 processes, or 28
     mix_end = is_long() ? monotonic_ms() + 600000 : 0;
-    if (is_long()) alarm(900);
     auto* accounts = shared<Account>(sets * kAccountsInSet);
     static pid_t pids[16 * kProcessesInSet];
     int count = 0;
