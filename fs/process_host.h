@@ -31,7 +31,8 @@ class ProcessHost {
     // No member has a parent in another group of the same session (setpgid(2), "orphaned").
     virtual bool group_is_orphaned(int process_group) = 0;
     // signalfd(2): signals pending for the calling thread or its process, as bits (bit n-1 is signal n), and
-    // taking the first of those in `set` into `info` (a siginfo_t of 128 bytes); false if none is pending.
+    // taking the first of those in `set` into `info` (the first 48 bytes of a siginfo_t); false if none is
+    // pending.
     virtual uint64_t pending_signals() = 0;
     virtual bool take_signal(uint64_t set, void* info) = 0;
     // An unblocked signal waits for the calling thread.

@@ -6,6 +6,7 @@
 #include "libc-compat/families.h"
 #include "libc-compat/syscall.h"
 #include "process/pidfd.h"
+#include "process/signal_info.h"
 #include "process/signal_state.h"
 #include "process/tree.h"
 
@@ -94,8 +95,10 @@ Ref<Process> process_of(Pid tid) {
 Result<void> sys_kill(Context& context, Pid pid, int signal) {
     TRY(check_number(signal));
     SignalInfo info = info_from(context, signal, kSiUser);
+    Process& self = context.process();
+    if (pid == self.pid) return send_to_process(context, self, info);
     if (pid == INT_MIN) return fail(Errno::kSrch);
-    if (pid == 0) return kill_group(context, context.process().process_group, info);
+    if (pid == 0) return kill_group(context, self.process_group, info);
     if (pid == -1) return kill_all(context, info);
     if (pid < 0) return kill_group(context, -pid, info);
     Ref<Process> target = process_of(pid);
@@ -134,14 +137,13 @@ Result<void> sys_tkill(Context& context, Pid tid, int signal) {
 }
 
 // Only the kernel may pretend that a signal came from kill(2) or from itself.
-Result<SignalInfo> read_info(const Context& context, UserIn<SignalInfo> address, int signal, Pid target) {
-    SignalInfo info = TRY(arch::copy_in(address));
+Result<SignalInfo> read_info(const Context& context, UserIn<UserSignalInfo> address, int signal, Pid target) {
+    SignalInfo info = TRY(copy_in_info(address, signal));
     if ((info.code >= 0 || info.code == kSiTkill) && target != context.process().pid) return fail(Errno::kPerm);
-    info.signal = signal;
     return info;
 }
 
-Result<void> sys_rt_sigqueueinfo(Context& context, Pid pid, int signal, UserIn<SignalInfo> address) {
+Result<void> sys_rt_sigqueueinfo(Context& context, Pid pid, int signal, UserIn<UserSignalInfo> address) {
     SignalInfo info = TRY(read_info(context, address, signal, pid));
     TRY(check_number(signal));
     Ref<Process> target = process_of(pid);
@@ -151,21 +153,21 @@ Result<void> sys_rt_sigqueueinfo(Context& context, Pid pid, int signal, UserIn<S
     return queue_signal(*target, info);
 }
 
-Result<void> sys_rt_tgsigqueueinfo(Context& context, Pid group, Pid tid, int signal, UserIn<SignalInfo> address) {
+Result<void> sys_rt_tgsigqueueinfo(Context& context, Pid group, Pid tid, int signal, UserIn<UserSignalInfo> address) {
     if (group <= 0 || tid <= 0) return fail(Errno::kInval);
     SignalInfo info = TRY(read_info(context, address, signal, tid));
     TRY(check_number(signal));
     return send_to_thread(context, group, tid, info, Delivery::kQueued);
 }
 
-Result<void> sys_pidfd_send_signal(Context& context, int pidfd, int signal, UserIn<SignalInfo> address,
+Result<void> sys_pidfd_send_signal(Context& context, int pidfd, int signal, UserIn<UserSignalInfo> address,
                                    uint32_t flags) {
     if (flags) return fail(Errno::kInval);
     Ref<Process> target = TRY(process_of_pidfd(context.thread, pidfd));
     TRY(check_number(signal));
     SignalInfo info = info_from(context, signal, kSiUser);
     if (!address.is_null()) {
-        info = TRY(arch::copy_in(address));
+        info = TRY(copy_in_info(address));
         if (info.signal != signal) return fail(Errno::kInval);
         if ((info.code >= 0 || info.code == kSiTkill) && target.get() != &context.process()) {
             return fail(Errno::kPerm);

@@ -5,6 +5,7 @@
 #include "libc-compat/syscall.h"
 #include "libc-compat/user_time.h"
 #include "process/signal_frame.h"
+#include "process/signal_info.h"
 #include "process/signal_state.h"
 #include "sched/timer.h"
 
@@ -153,7 +154,7 @@ void sleep_for_signals(Thread& thread, SignalSet wanted, Nanoseconds deadline) {
     thread.awaited = {};
 }
 
-Result<int> sys_rt_sigtimedwait(Context& context, UserIn<SignalSet> set, UserOut<SignalInfo> info,
+Result<int> sys_rt_sigtimedwait(Context& context, UserIn<SignalSet> set, UserOut<UserSignalInfo> info,
                                 UserIn<UserTimespec> timeout, size_t set_size) {
     TRY(check_set_size(set_size));
     SignalSet wanted = TRY(arch::copy_in(set)) & ~kUnblockable;
@@ -173,7 +174,7 @@ Result<int> sys_rt_sigtimedwait(Context& context, UserIn<SignalSet> set, UserOut
         timed_out = sched::monotonic_ns() >= deadline;
     }
     if (!found) return fail(timed_out ? Errno::kAgain : Errno::kIntr);
-    if (!info.is_null()) TRY(arch::copy_out(info, taken));
+    if (!info.is_null()) TRY(copy_out_info(info, taken));
     return taken.signal;
 }
 

@@ -55,7 +55,8 @@ class Host final : public fs::ProcessHost {
     bool take_signal(uint64_t set, void* info) override {
         SignalInfo taken;
         if (!process::take_signal(current_thread(), {set}, taken)) return false;
-        std::memcpy(info, &taken, sizeof(taken));
+        static_assert(sizeof taken == 48);
+        std::memcpy(info, &taken, sizeof taken);
         return true;
     }
     bool signal_pending() override { return process::signal_pending(); }

@@ -35,7 +35,8 @@ struct SignalSet {
     constexpr bool operator==(const SignalSet&) const = default;
 };
 
-// siginfo_t as Linux lays it out on x86-64: 128 bytes (include/uapi/asm-generic/siginfo.h).
+// The part of siginfo_t that carries something, as Linux lays it out on x86-64 (include/uapi/asm-generic/siginfo.h);
+// programs see 128 bytes (process/signal_info.h).
 struct SignalInfo {
     int32_t signal = 0, error = 0, code = 0, padding = 0;
     union {
@@ -43,10 +44,10 @@ struct SignalInfo {
         struct { int32_t pid; uint32_t uid; uint64_t value; } sender;       // kill, sigqueue
         struct { int32_t timer_id, overrun; uint64_t value; } timer;
         struct { uint64_t address, address_lsb; uint32_t protection_key; } fault;
-        uint64_t raw[14] = {};
+        uint64_t raw[4] = {};
     };
 };
-static_assert(sizeof(SignalInfo) == 128);
+static_assert(sizeof(SignalInfo) == 48);
 
 inline constexpr uint64_t kSaNoCldStop = 1, kSaNoCldWait = 2, kSaSigInfo = 4, kSaRestorer = 0x04000000,
     kSaOnStack = 0x08000000, kSaRestart = 0x10000000, kSaNoDefer = 0x40000000, kSaResetHand = 0x80000000;

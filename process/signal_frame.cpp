@@ -1,8 +1,6 @@
 #include "process/signal_frame.h"
 
-#include <cstring>
-
-#include "arch/x86_64/user_copy.h"
+#include "arch/x86_64/user_word.h"
 #include "core/weakness.h"
 
 namespace process {
@@ -46,6 +44,54 @@ arch::EntryRing entry_ring(const Thread& thread) {
     return thread.address_space->model() == mm::Model::kConfined ? arch::EntryRing::kRing3 : arch::EntryRing::kRing0;
 }
 
+namespace {
+
+// All of the frame but the information, which only SA_SIGINFO asks for.
+bool store_context(const FramePlacement& place, const arch::TrapFrame& frame, const Thread& thread, uint64_t restorer,
+                   SignalSet mask) {
+    constexpr uint64_t kUcFlags = kUcFpXstate | kUcSigcontextSs | kUcStrictRestoreSs;
+    constexpr uint64_t kNone = 0;
+    const SignalStack& stack = thread.alternate_stack;
+    const auto& fault = thread.last_fault;
+    arch::UserWords words(UserAddr(place.frame), offsetof(SignalFrame, info));
+    return words.store(
+        restorer, kUcFlags, /* link */ kNone, stack.base, stack.flags, stack.padding, stack.size,
+        frame.r8, frame.r9, frame.r10, frame.r11, frame.r12, frame.r13, frame.r14, frame.r15,
+        frame.rdi, frame.rsi, frame.rbp, frame.rbx, frame.rdx, frame.rax, frame.rcx, frame.rsp, frame.rip, frame.rflags,
+        frame.cs | frame.ss << 48, fault.error, fault.number, /* old mask */ mask.bits, fault.address, place.fpstate,
+        /* reserved */ kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, mask.bits);
+}
+
+struct Restored {
+    SignalStack stack;
+    SignalSet mask;
+    uint64_t fpstate;
+    uint64_t rflags, cs, ss;  // as they stand there
+};
+
+// The registers come into `frame`, where they must be made safe, also if this fails. They come last: a frame in part of
+// which there is no memory leaves them alone.
+bool load_context(uint64_t start, arch::TrapFrame& frame, Restored& restored) {
+    constexpr size_t kContext = offsetof(SignalFrame, context);
+    constexpr size_t kRegisters = kContext + offsetof(UserContext, registers);
+    SignalStack& stack = restored.stack;
+    uint64_t segments = 0;
+    arch::UserWords words(UserAddr(start), offsetof(SignalFrame, info));
+    bool whole =
+        words.load(kContext + offsetof(UserContext, mask), restored.mask.bits) &&
+        words.load(kRegisters + offsetof(SignalContext, fpstate), restored.fpstate) &&
+        words.load(kContext + offsetof(UserContext, stack), stack.base, stack.flags, stack.padding, stack.size,
+                   frame.r8, frame.r9, frame.r10, frame.r11, frame.r12, frame.r13, frame.r14, frame.r15,
+                   frame.rdi, frame.rsi, frame.rbp, frame.rbx, frame.rdx, frame.rax, frame.rcx, frame.rsp, frame.rip,
+                   frame.rflags, segments);
+    restored.rflags = frame.rflags;
+    restored.cs = segments & 0xffff;
+    restored.ss = segments >> 48;
+    return whole;
+}
+
+}  // namespace
+
 Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const SignalAction& action,
                                 const SignalInfo& info, SignalSet mask) {
     if (!(action.flags & kSaRestorer)) return fail(Errno::kFault);
@@ -59,34 +105,11 @@ Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const Si
         return fail(Errno::kFault);
     }
 
-    // All but the information, which only SA_SIGINFO asks for.
-    struct Head { uint64_t return_address; UserContext context; };
-    static_assert(sizeof(Head) == offsetof(SignalFrame, info));
-    Head out;
-    out.return_address = action.restorer;
-    out.context.flags = kUcFpXstate | kUcSigcontextSs | kUcStrictRestoreSs;
-    out.context.link = 0;
-    out.context.stack = stack;
-    out.context.mask = mask;
-    SignalContext& registers = out.context.registers;
-    registers.r8 = frame.r8; registers.r9 = frame.r9; registers.r10 = frame.r10; registers.r11 = frame.r11;
-    registers.r12 = frame.r12; registers.r13 = frame.r13; registers.r14 = frame.r14; registers.r15 = frame.r15;
-    registers.rdi = frame.rdi; registers.rsi = frame.rsi; registers.rbp = frame.rbp; registers.rbx = frame.rbx;
-    registers.rdx = frame.rdx; registers.rax = frame.rax; registers.rcx = frame.rcx; registers.rsp = frame.rsp;
-    registers.rip = frame.rip; registers.rflags = frame.rflags;
-    registers.cs = static_cast<uint16_t>(frame.cs);
-    registers.gs = registers.fs = 0;
-    registers.ss = static_cast<uint16_t>(frame.ss);
-    registers.error = thread.last_fault.error;
-    registers.trap = thread.last_fault.number;
-    registers.cr2 = thread.last_fault.address;
-    registers.old_mask = mask.bits;
-    registers.fpstate = place.fpstate;
-    std::memset(registers.reserved, 0, sizeof registers.reserved);
-
     TRY(arch::save_signal_fpstate(UserAddr(place.fpstate)));
-    TRY(arch::copy_out(UserAddr(place.frame), &out, sizeof out));
-    if (action.flags & kSaSigInfo) TRY(arch::copy_out(UserAddr(place.frame) + sizeof out, &info, sizeof info));
+    if (!store_context(place, frame, thread, action.restorer, mask)) return fail(Errno::kFault);
+    if (action.flags & kSaSigInfo) {
+        TRY(copy_out_info(UserOut<UserSignalInfo>(place.frame + offsetof(SignalFrame, info)), info));
+    }
 
     if (static_cast<uint32_t>(stack.flags) & kSsAutoDisarm) stack = SignalStack{};
     // Handlers run with the keys of a fresh program (pkeys(7), "Protection keys and signal handlers").
@@ -96,36 +119,30 @@ Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const Si
     frame.rsi = place.frame + offsetof(SignalFrame, info);
     frame.rdx = place.frame + offsetof(SignalFrame, context);
     frame.rax = 0;
-    frame.rip = action.handler;
+    frame.rip = arch::canonical_instruction_pointer(action.handler);
     frame.rsp = place.frame;
     frame.rflags &= ~(kFlagDirection | kFlagResume | kFlagTrap);
-    arch::sanitize_frame(frame, entry_ring(thread));
     return {};
 }
 
 Result<void> restore_signal_frame(Thread& thread, arch::TrapFrame& frame) {
     // The handler's `ret` took the return address.
     uint64_t start = frame.rsp - sizeof(uint64_t);
-    UserContext context;
-    TRY(arch::copy_in(&context, UserAddr(start + offsetof(SignalFrame, context)), sizeof context));
-    set_blocked(thread, context.mask);
-    const SignalContext& registers = context.registers;
-    frame.r8 = registers.r8; frame.r9 = registers.r9; frame.r10 = registers.r10; frame.r11 = registers.r11;
-    frame.r12 = registers.r12; frame.r13 = registers.r13; frame.r14 = registers.r14; frame.r15 = registers.r15;
-    frame.rdi = registers.rdi; frame.rsi = registers.rsi; frame.rbp = registers.rbp; frame.rbx = registers.rbx;
-    frame.rdx = registers.rdx; frame.rax = registers.rax; frame.rcx = registers.rcx; frame.rsp = registers.rsp;
-    frame.rip = registers.rip; frame.rflags = registers.rflags;
+    Restored restored;
+    bool whole = load_context(start, frame, restored);
     arch::sanitize_frame(frame, entry_ring(thread));
+    if (!whole) return fail(Errno::kFault);
+    set_blocked(thread, restored.mask);
     if (core::weakened(core::Weakness::kSignalFrame)) {
-        frame.rflags = registers.rflags;
-        frame.cs = registers.cs;
-        frame.ss = registers.ss;
+        frame.rflags = restored.rflags;
+        frame.cs = restored.cs;
+        frame.ss = restored.ss;
     }
     thread.in_system_call = false;
     thread.restart.resume = nullptr;
-    TRY(arch::restore_signal_fpstate(UserAddr(registers.fpstate)));
+    TRY(arch::restore_signal_fpstate(UserAddr(restored.fpstate)));
     // As Linux: a bad stack in the frame is ignored.
-    (void)change_alternate_stack(thread, context.stack, frame.rsp, 0);
+    (void)change_alternate_stack(thread, restored.stack, frame.rsp, 0);
     arch::set_program_pkru(thread.interrupted_keys.left(start));
     return {};
 }

@@ -7,6 +7,7 @@
 #include "arch/x86_64/user_state.h"
 
 #include "process/process.h"
+#include "process/signal_info.h"
 
 namespace process {
 
@@ -30,7 +31,7 @@ static_assert(sizeof(UserContext) == 304);
 struct SignalFrame {  // struct rt_sigframe
     uint64_t return_address;
     UserContext context;
-    SignalInfo info;
+    UserSignalInfo info;
 };
 static_assert(sizeof(SignalFrame) == 440);
 

@@ -10,18 +10,17 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/trap_frame.h"
 #include "arch/x86_64/user_copy.h"
-#include "arch/x86_64/user_word.h"
 #include "core/weakness.h"
 
 namespace arch {
 
 namespace {
 
-constexpr uint64_t kXcr0X87 = 1, kXcr0Sse = 2, kXcr0Avx = 4, kXcr0Avx512 = 0xe0;
+constexpr uint32_t kXcr0X87 = 1, kXcr0Sse = 2, kXcr0Avx = 4, kXcr0Avx512 = 0xe0;
 constexpr uint32_t kMxcsrDefault = 0x1f80;
 constexpr uint16_t kFcwDefault = 0x37f;
 
-uint64_t enabled_features = 0;
+uint32_t enabled_features = 0;
 size_t area_size = 512 + 64;
 uint32_t mxcsr_mask = 0xffbf;
 bool has_xsaveopt = false;
@@ -37,38 +36,13 @@ struct SoftwareBytes {
 };
 static_assert(sizeof(SoftwareBytes) == 48);
 
-// SAFETY (both): `area` is 64-byte aligned and area_size bytes; XCR0 holds no PKRU component.
-void xsave(std::byte* area) {
-    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
-    asm volatile("xsave64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
-}
-void xsave_optimized(std::byte* area) {
-    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
-    asm volatile("xsaveopt64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
-}
-void xrstor(const std::byte* area) {
-    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
-    asm volatile("xrstor64 (%0)" : : "r"(area), "a"(low), "d"(high) : "memory");
-}
+// What XSAVE and its like take in EDX:EAX: every component that XCR0 enables, all of them in the low half.
+#define ALL_COMPONENTS "a"(enabled_features), "d"(0)
 
-// The same on a program's memory, without a copy in between. False: a page or, of XRSTOR, the content is bad.
-// SAFETY (both): the address was checked to lie in the program's half; faults continue at label 2.
-bool xsave_to_user(UserAddr area) {
-    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
-    bool failed = true;
-    ProgramKeys keys;
-    asm volatile("1: xsave64 (%[area])\n movb $0, %[failed]\n 2:\n" FIXUP(1b, 2b)
-                 : [failed] "+&q"(failed) : [area] "r"(area.value()), "a"(low), "d"(high) : "memory");
-    return !failed;
-}
-bool xrstor_from_user(UserAddr area) {
-    auto low = static_cast<uint32_t>(enabled_features), high = static_cast<uint32_t>(enabled_features >> 32);
-    bool failed = true;
-    ProgramKeys keys;
-    asm volatile("1: xrstor64 (%[area])\n movb $0, %[failed]\n 2:\n" FIXUP(1b, 2b)
-                 : [failed] "+&q"(failed) : [area] "r"(area.value()), "a"(low), "d"(high) : "memory");
-    return !failed;
-}
+// SAFETY (all three): `area` is 64-byte aligned and area_size bytes; XCR0 holds no PKRU component.
+void xsave(std::byte* area) { asm volatile("xsave64 (%0)" : : "r"(area), ALL_COMPONENTS : "memory"); }
+void xsave_optimized(std::byte* area) { asm volatile("xsaveopt64 (%0)" : : "r"(area), ALL_COMPONENTS : "memory"); }
+void xrstor(const std::byte* area) { asm volatile("xrstor64 (%0)" : : "r"(area), ALL_COMPONENTS : "memory"); }
 
 void initialize_area(std::byte* area) {
     std::memset(area, 0, area_size);
@@ -86,11 +60,11 @@ ISOUNIK_INIT void initialize_fpu() {
     init_write_cr0((read_cr0() & ~uint64_t{0b1100}) | 0b10);                 // EM = TS = 0, MP = 1
     init_write_cr4(read_cr4() | 1 << 9 | 1 << 10 | 1 << 18);                 // OSFXSR, OSXMMEXCPT, OSXSAVE
     CpuidResult supported = cpuid(0xd, 0);
-    uint64_t features = kXcr0X87 | kXcr0Sse;
+    uint32_t features = kXcr0X87 | kXcr0Sse;
     if (supported.eax & kXcr0Avx) features |= kXcr0Avx;
     if ((supported.eax & kXcr0Avx512) == kXcr0Avx512 && (features & kXcr0Avx)) features |= kXcr0Avx512;
     // SAFETY: XSETBV with components that CPUID reports (SDM vol. 1, 13.3).
-    asm volatile("xsetbv" : : "c"(0), "a"(static_cast<uint32_t>(features)), "d"(0));
+    asm volatile("xsetbv" : : "c"(0), "a"(features), "d"(0));
     enabled_features = features;
     area_size = cpuid(0xd, 0).ebx;  // size for what XCR0 enables now
     has_xsaveopt = cpuid(0xd, 1).eax & 1;
@@ -151,34 +125,60 @@ UserState::~UserState() {
     if (xsave_area) operator delete(xsave_area, std::align_val_t(64));
 }
 
-Result<void> save_signal_fpstate(UserAddr destination) {
-    constexpr uint64_t kHeaderWords = 8;
-    const uint64_t area = destination.value();
-    if (!core::is_aligned(area, 64) || area >= core::kUserEnd - area_size) return fail(Errno::kFault);
-    // XSAVE leaves the header's reserved bytes alone, and those that are the software's.
-    for (uint64_t i = 0; i < kHeaderWords; i++) TRY(store_user_word(area + kHeaderOffset + 8 * i, uint64_t{0}));
-    if (!xsave_to_user(destination)) return fail(Errno::kFault);
-    SoftwareBytes software{kMagic1, static_cast<uint32_t>(signal_fpstate_size()), enabled_features,
-                           static_cast<uint32_t>(area_size), {}};
-    TRY(copy_out(destination + kSoftwareReservedOffset, &software, sizeof(software)));
-    return store_user_word(area + area_size, kMagic2);
-}
-
 namespace {
 
-// True if the frame is as save_signal_fpstate() made it and its state is loaded.
-bool restore_own_fpstate(UserAddr source) {
-    const uint64_t area = source.value(), software = area + kSoftwareReservedOffset;
-    if (!core::is_aligned(area, 64) || area >= core::kUserEnd - area_size) return false;
-    auto magic1 = load_user_word<uint32_t>(software);
-    auto features = load_user_word<uint64_t>(software + offsetof(SoftwareBytes, features));
-    auto size = load_user_word<uint32_t>(software + offsetof(SoftwareBytes, state_size));
-    auto magic2 = load_user_word<uint32_t>(area + area_size);
-    return magic1 && features && size && magic2 && *magic1 == kMagic1 && *magic2 == kMagic2 && *size == area_size &&
-           *features == enabled_features && xrstor_from_user(source);
+// The first word of SoftwareBytes: magic1 and extended_size.
+uint64_t software_head() { return kMagic1 | static_cast<uint64_t>(signal_fpstate_size()) << 32; }
+
+bool fits_in_program(uint64_t area) {
+    return core::is_aligned(area, 64) && area < core::kUserEnd - signal_fpstate_size();
+}
+
+// An instruction that goes on at `bad` if it faults, on the FPU state of a signal frame.
+#define ON_FRAME(instruction) "1: " instruction "\n" FIXUP(1b, %l[bad])
+
+// SAFETY: fits_in_program(area). XSAVE leaves alone the reserved bytes of the header, bits of absent components, and
+// the bytes that are the software's.
+bool store_fpstate(uint64_t area) {
+    ProgramKeys keys;
+    asm goto(".irp offset, 512, 520, 528, 536, 544, 552, 560, 568, 488, 496, 504\n"
+             ON_FRAME("movq $0, \\offset(%[area])")
+             ".endr\n"
+             ON_FRAME("xsave64 (%[area])")
+             ON_FRAME("movq %[head], 464(%[area])")
+             ON_FRAME("movq %[features], 472(%[area])")
+             ON_FRAME("movq %[size], 480(%[area])")
+             ON_FRAME("movl %[magic2], (%[area], %[size])")
+             : : [area] "r"(area), [head] "r"(software_head()), [features] "r"(uint64_t{enabled_features}),
+                 [size] "r"(area_size), [magic2] "i"(kMagic2), ALL_COMPONENTS : "memory" : bad);
+    return true;
+bad:
+    return false;
+}
+
+// True if the frame is as store_fpstate() made it and its state is loaded.
+// SAFETY: fits_in_program(area). XRSTOR of what the program wrote there faults, or loads what the program may have.
+bool load_own_fpstate(uint64_t area) {
+    ProgramKeys keys;
+    asm goto(ON_FRAME("cmpq %[head], 464(%[area])") "jne %l[bad]\n"
+             ON_FRAME("cmpq %[features], 472(%[area])") "jne %l[bad]\n"
+             ON_FRAME("cmpl %k[size], 480(%[area])") "jne %l[bad]\n"
+             ON_FRAME("cmpl %[magic2], (%[area], %[size])") "jne %l[bad]\n"
+             ON_FRAME("xrstor64 (%[area])")
+             : : [area] "r"(area), [head] "r"(software_head()), [features] "r"(uint64_t{enabled_features}),
+                 [size] "r"(area_size), [magic2] "i"(kMagic2), ALL_COMPONENTS : "memory", "cc" : bad);
+    return true;
+bad:
+    return false;
 }
 
 }  // namespace
+
+Result<void> save_signal_fpstate(UserAddr destination) {
+    const uint64_t area = destination.value();
+    if (!fits_in_program(area) || !store_fpstate(area)) return fail(Errno::kFault);
+    return {};
+}
 
 Result<void> restore_signal_fpstate(UserAddr source) {
     std::byte* area = processor().user_state->xsave_area;  // free while the thread is in the kernel
@@ -187,7 +187,7 @@ Result<void> restore_signal_fpstate(UserAddr source) {
         xrstor(area);
         return {};
     }
-    if (restore_own_fpstate(source)) return {};
+    if (fits_in_program(source.value()) && load_own_fpstate(source.value())) return {};
     TRY(copy_in(area, source, 512));
     SoftwareBytes software;
     std::memcpy(&software, area + kSoftwareReservedOffset, sizeof(software));
@@ -224,16 +224,19 @@ TrapFrame initial_frame(UserAddr entry, UserAddr stack, EntryRing ring) {
     return frame;
 }
 
+// The way back must not fault: an address that is not canonical becomes one of the kernel's half, where the program
+// faults.
+uint64_t canonical_instruction_pointer(uint64_t address) {
+    if (core::weakened(core::Weakness::kCanonicalReturn)) return address;
+    return static_cast<uint64_t>(static_cast<int64_t>(address << 16) >> 16);
+}
+
 void sanitize_frame(TrapFrame& frame, EntryRing ring) {
     // Programs may choose CF PF AF ZF SF TF DF OF RF AC ID; IF is 1, IOPL, NT, VM are 0.
     constexpr uint64_t kProgramFlags = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x800 | 0x10000 | 0x40000 |
                                        0x200000;
     frame.rflags = (frame.rflags & kProgramFlags) | 0x202;
-    // The way back must not fault: an address that is not canonical becomes one of the kernel's half, where the
-    // program faults.
-    if (!core::weakened(core::Weakness::kCanonicalReturn)) {
-        frame.rip = static_cast<uint64_t>(static_cast<int64_t>(frame.rip << 16) >> 16);
-    }
+    frame.rip = canonical_instruction_pointer(frame.rip);
     bool ring3 = ring == EntryRing::kRing3;
     frame.cs = ring3 ? SELECTOR_USER_CODE : SELECTOR_KERNEL_CODE;
     frame.ss = ring3 ? SELECTOR_USER_DATA : SELECTOR_KERNEL_DATA;

@@ -60,6 +60,8 @@ enum class EntryRing : uint8_t { kRing3, kRing0 };
 TrapFrame initial_frame(UserAddr entry, UserAddr stack, EntryRing ring);
 // Forces segments and system flags of a frame that came from a program (sigreturn, ptrace) to safe values.
 void sanitize_frame(TrapFrame& frame, EntryRing ring);
+// The part of it for a frame whose other registers are safe: where a program goes on that is sent to `address`.
+uint64_t canonical_instruction_pointer(uint64_t address);
 
 // Hardware capability words for auxv, and the processor's name for /proc/cpuinfo.
 uint64_t hwcap();

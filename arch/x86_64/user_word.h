@@ -1,6 +1,8 @@
 // Single words of a program's memory, inline: for the shortest calls. Otherwise as arch/x86_64/user_copy.h.
 #pragma once
 
+#include <utility>
+
 #include "arch/x86_64/exception_fixup.h"
 #include "arch/x86_64/pkru.h"
 #include "arch/x86_64/user_copy.h"
@@ -65,5 +67,61 @@ inline bool store_user_words(uint64_t address, const uint64_t (&words)[4]) {
     return !failed;
 }
 #endif
+
+// The words of one object in a program's memory: its range is checked, and the program's keys hold, once for all of
+// them, so that each access is one instruction.
+class UserWords {
+  public:
+    UserWords(UserAddr address, size_t size)
+        : at_(address.value()), in_range_(size <= core::kUserEnd && at_ <= core::kUserEnd - size) {}
+
+    // Words from the start of the object on, in order. False: a bad address; some may have been written.
+    template <typename... Words>
+    [[nodiscard, gnu::always_inline]] bool store(const Words&... words) const {
+        size_t offset = 0;
+        return in_range_ && (store_at(std::exchange(offset, offset + sizeof(Words)), words) && ...);
+    }
+    // Words of the object from `offset` on, in order. False: a bad address; some may have been read.
+    template <typename... Words>
+    [[nodiscard, gnu::always_inline]] bool load(size_t offset, Words&... words) const {
+        return in_range_ && (load_at(std::exchange(offset, offset + sizeof(Words)), words) && ...);
+    }
+
+  private:
+#ifdef ISOUNIK_HOST
+    template <typename Word>
+    bool store_at(size_t offset, Word word) const { return store_user_word(at_ + offset, word).has_value(); }
+    template <typename Word>
+    bool load_at(size_t offset, Word& word) const {
+        auto loaded = load_user_word<Word>(at_ + offset);
+        if (loaded) word = *loaded;
+        return loaded.has_value();
+    }
+#else
+    // SAFETY (both): the object lies in the program's half, so only a page fault can happen, which continues at `bad`.
+    template <typename Word>
+    [[gnu::always_inline]] bool store_at(size_t offset, Word word) const {
+        asm goto("1: mov %[word], %[to]\n" FIXUP(1b, %l[bad])
+                 : : [to] "m"(*reinterpret_cast<Word*>(at_ + offset)), [word] "r"(word) : "memory" : bad);
+        return true;
+    bad:
+        return false;
+    }
+    template <typename Word>
+    [[gnu::always_inline]] bool load_at(size_t offset, Word& word) const {
+        Word loaded;
+        asm volatile goto("1: mov %[from], %[word]\n" FIXUP(1b, %l[bad])
+                 : [word] "=r"(loaded) : [from] "m"(*reinterpret_cast<const Word*>(at_ + offset)) : "memory" : bad);
+        word = loaded;
+        return true;
+    bad:
+        return false;
+    }
+#endif
+
+    const uint64_t at_;
+    const bool in_range_;
+    const ProgramKeys keys_;
+};
 
 }  // namespace arch

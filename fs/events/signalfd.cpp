@@ -106,7 +106,7 @@ Result<size_t> SignalFd::read(Destination& destination, uint64_t*) {
     if (destination.remaining() < sizeof(Record)) return fail(Errno::kInval);
     size_t moved = 0;
     while (destination.remaining() >= sizeof(Record)) {
-        alignas(8) std::byte info[128];
+        alignas(8) std::byte info[48];
         if (process_host().take_signal(signals_.load(), info)) {
             Record record = convert(info);
             if (auto put = destination.put(&record, sizeof record); !put) {

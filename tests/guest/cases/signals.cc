@@ -88,6 +88,34 @@ CASE(sigaction_returns_old) {
     CHECK(old.sa_handler == SIG_IGN);
 }
 
+// The last 80 bytes of a siginfo_t must be 0 where the kernel does not know what the code says.
+CASE(queued_information_of_unknown_layout) {
+    COVERS(rt_sigqueueinfo);
+    COVERS_ERROR(rt_sigqueueinfo);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, nullptr);
+    static const int kCodes[] = {-1, -7, -8, -59, -60, 6, 7};
+    for (int code : kCodes) {
+        for (int last = 0; last <= 1; last++) {
+            alignas(siginfo_t) unsigned char bytes[sizeof(siginfo_t)] = {};
+            auto& info = *(siginfo_t*)bytes;
+            info.si_code = code;
+            info.si_value.sival_int = 17;
+            bytes[sizeof bytes - 1] = last;
+            print("code %d, last byte %d: ", code, last);
+            SHOW(syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR1, &info));
+            siginfo_t got;
+            memset(&got, 0xff, sizeof got);
+            timespec none = {};
+            if (sigtimedwait(&set, &got, &none) < 0) continue;
+            print("got %d, value %d, last byte %d\n", got.si_code, got.si_value.sival_int,
+                  ((unsigned char*)&got)[sizeof got - 1]);
+        }
+    }
+}
+
 CASE(siginfo_of_kill_and_sigqueue) {
     COVERS(rt_sigqueueinfo, tgkill, tkill);
     COVERS_ERROR(rt_sigqueueinfo);
