@@ -1,6 +1,7 @@
 // Attributes: stat(2), statx(2), access(2), chmod(2), chown(2), utimensat(2), extended attributes.
 #include <iterator>
 
+#include "arch/x86_64/user_word.h"
 #include "fs/path_file.h"
 #include "fs/tmpfs/node.h"
 #include "libc-compat/families.h"
@@ -40,66 +41,57 @@ constexpr uint32_t kStatxBasic = 0x7ff, kStatxMountId = 0x1000, kStatxReserved =
 
 struct Found {
     fs::Attributes attributes;
-    uint64_t device = kAnonymousDevice;
-    uint64_t mount_id = 0;
-    bool mount_root = false;
+    uint64_t device, mount_id;
+    bool mount_root;
 };
 
-void describe(const fs::Path& path, Found& found) {
+Found describe(const fs::Path& path) {
     fs::Inode& inode = path.inode();
-    found.attributes = inode.attributes();
-    found.device = inode.file_system().device_number();
-    found.mount_id = path.mount->id();
-    found.mount_root = path.dentry == path.mount->root();
+    return {inode.attributes(), inode.file_system().device_number(), path.mount->id(),
+            path.dentry == path.mount->root()};
 }
 
-Result<void> describe_descriptor(Context& context, int fd, Found& found) {
-    auto file = TRY(context.files().get_any(fd));
-    if (const fs::Path* path = file->path()) describe(*path, found);
-    else found.attributes = file->attributes();
-    return {};
+Found describe(fs::File& file) {
+    if (const fs::Path* path = file.path()) return describe(*path);
+    return {file.attributes(), kAnonymousDevice, 0, false};
 }
 
 Result<void> put_stat(UserOut<UserStat> destination, const Found& found) {
     const fs::Attributes& from = found.attributes;
-    UserStat stat = {
-        .device = found.device,
-        .inode_number = from.inode_number,
-        .link_count = from.link_count,
-        .mode = static_cast<uint32_t>(from.type) | from.permissions,
-        .uid = from.uid,
-        .gid = from.gid,
-        .padding = 0,
-        .special_device = from.device_number,
-        .size = static_cast<int64_t>(from.size),
-        .block_size = kPageSize,
-        .blocks = static_cast<int64_t>(from.blocks),
-        .access = {from.access.seconds, from.access.nanoseconds},
-        .modification = {from.modification.seconds, from.modification.nanoseconds},
-        .change = {from.change.seconds, from.change.nanoseconds},
-        .unused = {},
-    };
-    return arch::copy_out(destination, stat);
+    constexpr uint64_t kUnused = 0, kBlockSize = kPageSize;
+    constexpr uint32_t kPadding = 0;
+    const uint32_t mode = static_cast<uint32_t>(from.type) | from.permissions;
+    const uint64_t link_count = from.link_count;
+    arch::UserWords words(destination.address(), sizeof(UserStat));
+    if (!words.store(found.device, from.inode_number, link_count, mode, from.uid, from.gid, kPadding,
+                     from.device_number, from.size, kBlockSize, from.blocks, from.access.seconds,
+                     from.access.nanoseconds, from.modification.seconds, from.modification.nanoseconds,
+                     from.change.seconds, from.change.nanoseconds, kUnused, kUnused, kUnused)) {
+        return fail(Errno::kFault);
+    }
+    return {};
 }
 
-// Finds what a *at() call with AT_EMPTY_PATH means: "" is the descriptor itself, which may have no path.
-Result<void> find_at(Context& context, int directory_fd, UserIn<char> user_path, uint32_t flags, Found& found) {
+// Calls use(found) for what a *at() call with AT_EMPTY_PATH means: "" is the descriptor itself, which may have no path.
+template <typename Use>
+Result<void> find_at(Context& context, int directory_fd, UserIn<char> user_path, uint32_t flags, Use use) {
     StackPath buffer;
     std::string_view path = TRY(buffer.read(user_path));
-    if (path.empty() && (flags & kAtEmptyPath) && directory_fd != kAtFdCwd)
-        return describe_descriptor(context, directory_fd, found);
+    if (path.empty() && (flags & kAtEmptyPath) && directory_fd != kAtFdCwd) {
+        auto file = TRY(context.files().get_any(directory_fd));
+        return use(describe(*file));
+    }
     fs::LookupRequest request;
     TRY(fill_request(request, context, directory_fd, path,
                      flags & kAtSymlinkNoFollow ? LastLink::kNoFollow : LastLink::kFollow, flags & kAtEmptyPath));
-    describe(TRY(fs::lookup(path, request)), found);
-    return {};
+    const fs::Path place = TRY(fs::lookup(path, request));
+    return use(describe(place));
 }
 
 Result<void> stat_at(Context& context, int directory_fd, UserIn<char> path, UserOut<UserStat> destination,
                      uint32_t flags) {
-    Found found;
-    TRY(find_at(context, directory_fd, path, flags, found));
-    return put_stat(destination, found);
+    return find_at(context, directory_fd, path, flags,
+                   [&](const Found& found) { return put_stat(destination, found); });
 }
 
 Result<void> sys_stat(Context& context, UserIn<char> path, UserOut<UserStat> destination) {
@@ -109,9 +101,8 @@ Result<void> sys_lstat(Context& context, UserIn<char> path, UserOut<UserStat> de
     return stat_at(context, kAtFdCwd, path, destination, kAtSymlinkNoFollow);
 }
 Result<void> sys_fstat(Context& context, int fd, UserOut<UserStat> destination) {
-    Found found;
-    TRY(describe_descriptor(context, fd, found));
-    return put_stat(destination, found);
+    auto file = TRY(context.files().get_any(fd));
+    return put_stat(destination, describe(*file));
 }
 Result<void> sys_newfstatat(Context& context, int directory_fd, UserIn<char> path, UserOut<UserStat> destination,
                             uint32_t flags) {
@@ -123,14 +114,8 @@ UserStatxTime statx_time(fs::Timespec time) {
     return {time.seconds, static_cast<uint32_t>(time.nanoseconds), 0};
 }
 
-Result<void> sys_statx(Context& context, int directory_fd, UserIn<char> path, uint32_t flags, uint32_t mask,
-                       UserOut<UserStatx> destination) {
-    constexpr uint32_t kSyncFlags = 0x6000, kAttributeMountRoot = 0x2000;
-    if (mask & kStatxReserved) return fail(Errno::kInval);
-    if (flags & ~(kAtSymlinkNoFollow | kAtNoAutomount | kAtEmptyPath | kSyncFlags)) return fail(Errno::kInval);
-    if ((flags & kSyncFlags) == kSyncFlags) return fail(Errno::kInval);
-    Found found;
-    TRY(find_at(context, directory_fd, path, flags, found));
+UserStatx to_statx(const Found& found) {
+    constexpr uint32_t kAttributeMountRoot = 0x2000;
     const fs::Attributes& from = found.attributes;
     UserStatx result = {};
     result.mask = kStatxBasic | (found.mount_id ? kStatxMountId : 0);
@@ -151,7 +136,17 @@ Result<void> sys_statx(Context& context, int directory_fd, UserIn<char> path, ui
     result.special_minor = static_cast<uint32_t>((from.device_number & 0xff) | (from.device_number >> 12 & 0xfff00));
     result.device_minor = static_cast<uint32_t>(found.device);
     result.mount_id = found.mount_id;
-    return arch::copy_out(destination, result);
+    return result;
+}
+
+Result<void> sys_statx(Context& context, int directory_fd, UserIn<char> path, uint32_t flags, uint32_t mask,
+                       UserOut<UserStatx> destination) {
+    constexpr uint32_t kSyncFlags = 0x6000;
+    if (mask & kStatxReserved) return fail(Errno::kInval);
+    if (flags & ~(kAtSymlinkNoFollow | kAtNoAutomount | kAtEmptyPath | kSyncFlags)) return fail(Errno::kInval);
+    if ((flags & kSyncFlags) == kSyncFlags) return fail(Errno::kInval);
+    return find_at(context, directory_fd, path, flags,
+                   [&](const Found& found) { return arch::copy_out(destination, to_statx(found)); });
 }
 
 Result<void> check_path_access(Context& context, int directory_fd, UserIn<char> user_path, uint32_t mode,
