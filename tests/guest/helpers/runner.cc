@@ -65,7 +65,10 @@ static void run(const char* program, const char* after) {
         dup2(fds[1], STDERR_FILENO);
         for (int fd = 3; fd < 256; fd++) close(fd);
         const char* arguments[] = {program, after ? "--after" : nullptr, after, nullptr};
-        const char* environment[] = {"PATH=/bin:/usr/bin", "HOME=/root", nullptr};
+        // The same everywhere, but for what sizes the stress tests.
+        const char* environment[8] = {"PATH=/bin:/usr/bin", "HOME=/root"};
+        for (int from = 0, to = 2; environ[from] && to < 7; from++)
+            if (strncmp(environ[from], "STRESS_", 7) == 0) environment[to++] = environ[from];
         execve(program, const_cast<char**>(arguments), const_cast<char**>(environment));
         fprintf(stderr, "runner: cannot run %s: %s\n", program, strerror(errno));
         _exit(127);
