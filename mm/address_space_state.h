@@ -106,7 +106,8 @@ struct AddressSpace::State {
     // file there, or fault in again what they map. Nothing can fail.
     enum class Zap : uint8_t { kAll, kFilePagesOnly };
     void zap_for_file(UserRange range, Zap what, FlushBatch& batch);
-    // Applies a VMA's protection to the entries of a range of it, whose tables are this space's own.
+    // Applies a VMA's protection to the entries of a range of it, whose tables are this space's own; 2 MiB pages lie in
+    // the range as a whole.
     void reprotect(const Vma& vma, UserRange range, FlushBatch& batch);
     // Moves the entries of a range of pages; the destination has none. ENOMEM: nothing has moved.
     Result<void> move_entries(UserRange source, UserAddr destination, FlushBatch& batch);

@@ -75,6 +75,18 @@ void PageTables::split_large(UserAddr address, FlushBatch& batch) {
     if (middle && middle->get(arch::table_index(address.value(), 2)).is_large()) split_entry(*middle, address, batch);
 }
 
+void PageTables::refit_large(UserAddr base, FlushBatch& batch) {
+    unsigned missing = 0;
+    PageTable& middle = *walk(base.value(), 2, missing);
+    const unsigned index = arch::table_index(base.value(), 2);
+    const PageTable& leaf = *table_of(middle.get(index));
+    const PageEntry first = leaf.get(0);
+    bool alike = first.is_present();
+    for (unsigned i = 1; alike && i < arch::kTableEntries; i++) alike = leaf.get(i).flags() == first.flags();
+    if (alike) middle.set(index, first.with(PageEntry::kLarge));
+    else split_entry(middle, base, batch);
+}
+
 bool PageTables::regain_large(UserAddr address) {
     unsigned missing = 0, index = arch::table_index(address.value(), 2);
     PageTable* middle = walk(address.value(), 2, missing);

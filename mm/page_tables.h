@@ -101,8 +101,10 @@ class PageTables {
     // The leaf table that covers `address`, to be changed: made if absent, copied if shared; a 2 MiB page is split.
     // ENOMEM: nothing that a program sees has changed; empty middle tables may remain.
     Result<PageTable*> own_leaf(UserAddr address, FlushBatch& batch);
-    // The same for the leaf tables that hold entries of the range. ENOMEM: some may be shared still.
-    Result<void> own_leaves(UserRange range, FlushBatch& batch);
+    // The same for the leaf tables that hold entries of the range. ENOMEM: some may be shared still. kKeepWhole: 2 MiB
+    // pages that lie in the range as a whole and are not shared stay; refit_large() after changes of the table behind.
+    enum class LargePages : uint8_t { kSplit, kKeepWhole };
+    Result<void> own_leaves(UserRange range, FlushBatch& batch, LargePages large);
     // Takes those at the two ends of the range that hold entries outside it too out of sharing: what is left that is
     // shared can be dropped as a whole.
     Result<void> own_partial_leaves(UserRange range, FlushBatch& batch);
@@ -123,6 +125,9 @@ class PageTables {
     // The 2 MiB page at `address`, if there is one, becomes its leaf table. It is not shared. Nothing can fail; runs
     // the batch.
     void split_large(UserAddr address, FlushBatch& batch);
+    // All entries of the table behind the 2 MiB page at `base` may have changed: the page follows them, or is split if
+    // they are not alike. The caller has the batch flush what they lost.
+    void refit_large(UserAddr base, FlushBatch& batch);
     // Makes the read-only 2 MiB page at `address` writable again, if nobody else has it or a frame of it. False: it
     // is not.
     bool regain_large(UserAddr address);

@@ -86,7 +86,7 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
             object = TRY(object_after(found, part, protection, texts));
             if (object) TRY(dropped.reserve(dropped.size() + 1));
         }
-        TRY(state.tables.own_leaves(part, batch));
+        TRY(state.tables.own_leaves(part, batch, PageTables::LargePages::kKeepWhole));
         Vma& vma = *TRY(isolate(state, found, part));
         if (object) {
             state.maps_text = true;

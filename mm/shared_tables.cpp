@@ -73,7 +73,7 @@ Result<PageTable*> PageTables::own_leaf(UserAddr address, FlushBatch& batch) {
     return to_pointer<PageTable>(fresh);
 }
 
-Result<void> PageTables::own_leaves(UserRange range, FlushBatch& batch) {
+Result<void> PageTables::own_leaves(UserRange range, FlushBatch& batch, LargePages large) {
     const uint64_t span = arch::entry_span(2);
     return for_each_middle(range, [&](PageTable& middle, UserAddr base, unsigned first, unsigned end) -> Result<void> {
         for (unsigned i = first; i < end; i++) {
@@ -81,6 +81,8 @@ Result<void> PageTables::own_leaves(UserRange range, FlushBatch& batch) {
             if (!entry.is_present() || (entry.is_writable() && !entry.is_large())) continue;
             UserAddr start = base + i * span;
             UserRange part{std::max(start, range.start), std::min(start + span, range.end)};
+            const bool may_stay = large == LargePages::kKeepWhole && part.size() == span;
+            if (may_stay && entry.is_large() && !is_shared(*table_of(entry))) continue;
             unsigned from = static_cast<unsigned>((part.start - start) >> core::kPageShift);
             unsigned to = static_cast<unsigned>((part.end - start) >> core::kPageShift);
             if (has_entries(*table_of(entry), from, to)) TRY(own_entry(middle, part.start, batch));

@@ -89,12 +89,13 @@ void State::reprotect(const Vma& vma, UserRange range, FlushBatch& batch) {
                                              old.key() != changed.key());
             if (less) batch.stale(base + i * kPageSize);
         }
+        if (PageTables::is_behind_large(leaf)) tables.refit_large(base, batch);
     });
 }
 
 Result<void> State::move_entries(UserRange source, UserAddr destination, FlushBatch& batch) {
     // All tables first, so that nothing can fail half way.
-    TRY(tables.own_leaves(source, batch));
+    TRY(tables.own_leaves(source, batch, PageTables::LargePages::kSplit));
     Result<void> made;
     tables.for_each_leaf(source, [&](PageTable&, UserAddr base, unsigned first, unsigned end) {
         for (unsigned i : {first, end - 1}) {

@@ -50,6 +50,11 @@ class HugePage : public SpaceFixture {
         return page;
     }
     walker::Page look(UserAddr at) { return look_in(*space, at); }
+    // What a program would read, by the page tables as the processor reads them; 0 where it would fault.
+    int as_the_processor_reads(AddressSpace& in, UserAddr at) {
+        walker::Page page = look_in(in, at);
+        return page.present ? static_cast<int>(host_memory[page.physical + at.page_offset()]) : 0;
+    }
     bool is_huge(UserAddr at) { return look(at).large; }
     static uint64_t anonymous() { return memory_statistics().anonymous_pages; }
     static uint64_t tables() { return memory_statistics().page_table_pages; }
@@ -65,6 +70,7 @@ TEST_F(HugePage, TheFirstWriteMapsAllOfIt) {
     EXPECT_EQ(page.physical % kPageSize, 0u);
     EXPECT_EQ(space->sizes().resident_pages, 512u);
     EXPECT_EQ(read(at + 5 * kPageSize + 3), 7);
+    EXPECT_EQ(as_the_processor_reads(*space, at + 5 * kPageSize + 3), 7);
     EXPECT_EQ(read(at + 6 * kPageSize), 0);
     EXPECT_FALSE(look(at + kHuge).present);
     check_consistency();
@@ -158,6 +164,40 @@ TEST_F(HugePage, ChangesOfAPartSplit) {
         ASSERT_TRUE(space->unmap({UserAddr(0x7000'0000), UserAddr(0x7000'0000 + 16 * kPageSize)}));
         EXPECT_EQ(anonymous(), 0u);
     }
+}
+
+TEST_F(HugePage, ProtectionOfAllOfItKeepsIt) {
+    UserAddr at = map_filled(2);
+    UserRange whole{at, at + kHuge};
+    space->activate();
+    test_support::take_flushes();
+    ASSERT_TRUE(space->protect(whole, kR));
+    EXPECT_FALSE(test_support::take_flushes().empty());
+    space->deactivate();
+    EXPECT_TRUE(is_huge(at));
+    EXPECT_FALSE(look(at).writable);
+    EXPECT_EQ(space->fault(at, AccessKind::kWrite).error(), FaultError::kNoAccess);
+    check_consistency();
+    ASSERT_TRUE(space->protect(whole, kRw));
+    EXPECT_TRUE(is_huge(at));
+    EXPECT_TRUE(look(at).writable);
+    {
+        // The child has the first page, so that the parent may not write to it.
+        auto child = *space->fork();
+        ASSERT_TRUE(child->unmap({at + kPageSize, at + kHuge}));
+        ASSERT_TRUE(space->protect(whole, kR));
+        ASSERT_TRUE(space->protect(whole, kRw));
+        EXPECT_FALSE(is_huge(at));
+        EXPECT_FALSE(look(at).writable);
+        EXPECT_TRUE(look(at + kPageSize).writable);
+        write(at, 77);
+        EXPECT_EQ(read_from(*child, at), value_of(0));
+    }
+    ASSERT_TRUE(space->protect({at + kHuge, at + 2 * kHuge}, Protection{}));
+    EXPECT_FALSE(look(at + kHuge).present);
+    ASSERT_TRUE(space->protect({at + kHuge, at + 2 * kHuge}, kRw));
+    EXPECT_EQ(read(at + kHuge + 16 * kPageSize), value_of(528));
+    check_consistency();
 }
 
 TEST_F(HugePage, ForkSharesWithoutCopying) {
@@ -377,9 +417,18 @@ TEST_F(HugePage, FamiliesKeepTheirContents) {
             }
             most_huge = std::max(most_huge, huge_page_count() - huge_before);
             if (step % 500 == 0) check_consistency();
+            if (step % 50 == 0) {
+                Member& one = family[random() % family.size()];
+                for (auto& [page, value] : one.values) {
+                    ASSERT_EQ(as_the_processor_reads(*one.space, at + page * kPageSize), value) << "step " << step;
+                }
+            }
         }
         for (Member& member : family) {
-            for (auto& [page, value] : member.values) ASSERT_EQ(read_from(*member.space, at + page * kPageSize), value);
+            for (auto& [page, value] : member.values) {
+                ASSERT_EQ(read_from(*member.space, at + page * kPageSize), value);
+                ASSERT_EQ(as_the_processor_reads(*member.space, at + page * kPageSize), value);
+            }
         }
         EXPECT_GE(most_huge, 3u);
     }
