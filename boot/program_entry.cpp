@@ -65,6 +65,15 @@ void report_nmi() {
     if (nmi_to_report.exchange(false)) klog::warn("NMI: {} since boot", nmis.load());
 }
 
+// A program in ring 0 has executed `int n`: the processor does not say so, but the bytes before RIP do. For the vectors
+// that are in service at no APIC. Not seen in pages that the program itself cannot read.
+bool is_int_instruction(const arch::TrapFrame& frame, uint64_t vector) {
+    constexpr uint8_t kIntN = 0xcd;
+    uint8_t bytes[2];
+    return frame.rip >= sizeof bytes && arch::copy_in(bytes, UserAddr(frame.rip - sizeof bytes), sizeof bytes) &&
+           bytes[0] == kIntN && bytes[1] == vector;
+}
+
 [[noreturn]] void die(const char* what, const arch::TrapFrame& frame, uint64_t vector) {
     klog::error("{}: vector {}, error {:x}, address {:x}", what, vector, frame.error_or_syscall, arch::read_cr2());
     boot::print_registers(frame);
@@ -82,13 +91,19 @@ void isounik_interrupt(arch::TrapFrame* frame, uint64_t vector, bool from_progra
         arch::sanitize_frame(*frame, arch::EntryRing::kRing0);
         if (vector == kInvalidOpcode && mpk::is_stub(frame->rip)) vector = kGeneralProtection;
     }
-    if (vector >= kFirstInterrupt) {
-        if (nmi_to_report.load(std::memory_order_relaxed)) [[unlikely]] report_nmi();
+    if (vector == kNmi || vector >= kFirstInterrupt) {
+        if (from_program && mpk::leave_call_gate(*frame) && program_thread().stepped_into_call) {
+            program_thread().stepped_into_call = false;
+            frame->rflags |= kFlagTrap;
+        }
+        if (vector != kNmi && nmi_to_report.load(std::memory_order_relaxed)) [[unlikely]] report_nmi();
         frame->error_or_syscall = ~uint64_t{0};  // no system call to restart
-        bool real = arch::handle_interrupt(static_cast<uint8_t>(vector));
+        bool real = vector == kNmi || arch::handle_interrupt(static_cast<uint8_t>(vector));
         if (!from_program) return;
         process::Thread& thread = entered_from_program(*frame);
         process::leave_step_page(thread, *frame, vector);
+        if (vector == kNmi || vector == arch::kVectorSpurious) real = !is_int_instruction(*frame, vector);
+        if (vector == kNmi && real) note_nmi();
         // `int n` in ring 0 ignores the gate's privilege: what ring 3 gets is #GP (SDM vol. 3, 6.12.1.2).
         if (!real) return process::program_exception(thread, *frame, 13, vector * 8 + 2, 0);
         return process::return_to_user(thread, *frame);
@@ -134,11 +149,17 @@ uint32_t isounik_own_stack_interrupt(arch::TrapFrame* frame, uint64_t vector, bo
     if (from_program) frame->rip = mpk::leave_window(frame->rip);
     switch (vector) {
         case kDebug:
-            // In the kernel: a program in ring 0 has jumped to a stub with TF set. In a stub: single steps that end
-            // at the program's next instruction.
-            if (!from_program) frame->rflags &= ~kFlagTrap;
+            // In a stub: single steps that end at the program's next instruction. In the kernel, and where the stub of the
+            // call gate would begin anew after each: a program in ring 0 has called it or jumped to a stub with TF set.
+            if ((!from_program || mpk::enters_call_gate(frame->rip)) && (frame->rflags & kFlagTrap)) {
+                frame->rflags &= ~kFlagTrap;
+                program_thread().stepped_into_call = true;
+                program_thread().exit_work.fetch_or(sched::kWorkReschedule, std::memory_order_relaxed);
+            }
             return from_program && !in_stub;
         case kNmi:
+            // A program in ring 0 can make one up by `int 2`.
+            if (from_program && !in_stub && arch::processor().model != arch::Model::kConfined) return 1;
             note_nmi();
             return 0;
         default:

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "arch/x86_64/entry.h"
+#include "arch/x86_64/user_copy.h"
 #include "arch/x86_64/user_state.h"
 #include "core/log.h"
 #include "libc-compat/families.h"
@@ -62,6 +63,8 @@ std::span<const SystemCallFamily* const> families() { return kFamilies; }
 
 namespace {
 
+const SystemCall* call_of(uint64_t number) { return number < kTableSize ? table[number] : nullptr; }
+
 int64_t unknown_call(Context context) {
     log_unknown(context.thread, context.frame.error_or_syscall);
     return -static_cast<int64_t>(Errno::kNoSys);
@@ -78,9 +81,11 @@ int64_t traced_call(Context context) {
 Handler handler_of(const SystemCall* call) { return !call ? unknown_call : tracing ? traced_call : call->handler; }
 
 void set_entry(uint64_t number, const SystemCall* call) {
-    isounik_system_call_table[number] = needs_full_frame(number)
-                                            ? reinterpret_cast<const void*>(isounik_full_frame_call)
-                                            : reinterpret_cast<const void*>(handler_of(call));
+    bool full = needs_full_frame(number);
+    isounik_system_call_table[number] = full ? reinterpret_cast<const void*>(isounik_full_frame_call)
+                                             : reinterpret_cast<const void*>(handler_of(call));
+    isounik_call_table[number] = full || !call || tracing ? reinterpret_cast<const void*>(isounik_call_by_frame)
+                                                          : reinterpret_cast<const void*>(call->direct);
 }
 
 }  // namespace
@@ -112,14 +117,32 @@ void set_tracing() {
 extern "C" {
 
 const void* isounik_system_call_table[SYSTEM_CALL_TABLE_SIZE + 1];
+const void* isounik_call_table[SYSTEM_CALL_TABLE_SIZE + 1];
 
 namespace {
+
+// A call by the gate: it goes on at the return address, which is on the program's stack.
+void complete_call_frame(process::Thread& thread, arch::TrapFrame& frame) {
+    // What the call's handler did not note is what the kernel's stack held before.
+    const abi::SystemCall* call = abi::call_of(frame.error_or_syscall);
+    uint64_t* const arguments[] = {&frame.rdi, &frame.rsi, &frame.rdx, &frame.r10, &frame.r8, &frame.r9};
+    for (unsigned i = call ? call->argument_count : 0; i < std::size(arguments); i++) *arguments[i] = 0;
+    auto return_address = arch::copy_in(UserIn<uint64_t>(frame.rsp));
+    // An address at which no program has anything: it faults there.
+    frame.rip = return_address ? *return_address : 0;
+    frame.rsp += sizeof(uint64_t);
+    constexpr uint64_t kFlagTrap = 0x100;
+    frame.rflags = thread.stepped_into_call ? kFlagTrap : 0;
+    thread.stepped_into_call = false;
+}
 
 // What the stubs leave out: the registers that `syscall` overwrites, and safe selectors and flags.
 process::Thread& complete_frame(arch::TrapFrame& frame) {
     process::Thread& thread = process::current_thread();
     thread.frame = &frame;
     thread.in_system_call = true;
+    thread.by_call_gate = frame.rip == 0;
+    if (thread.by_call_gate) complete_call_frame(thread, frame);
     frame.rcx = frame.rip;
     frame.r11 = frame.rflags;
     arch::sanitize_frame(frame, process::entry_ring(thread));
@@ -134,7 +157,7 @@ void isounik_system_call_work(arch::TrapFrame* frame) {
 
 void isounik_full_system_call(arch::TrapFrame* frame) {
     process::Thread& thread = complete_frame(*frame);
-    abi::Handler handler = abi::handler_of(abi::table[frame->error_or_syscall]);
+    abi::Handler handler = abi::handler_of(abi::call_of(frame->error_or_syscall));
     frame->rax = static_cast<uint64_t>(handler({thread, *frame}));
     process::return_to_user(thread, *frame);
 }

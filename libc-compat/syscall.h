@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "arch/x86_64/call_frame.h"
 #include "arch/x86_64/trap_frame.h"
 #include "core/result.h"
 #include "core/types.h"
@@ -43,11 +44,15 @@ struct Context {
 // Returns the value for rax: a result, or -errno. By value: the entry stubs pass it in two registers.
 using Handler = int64_t (*)(Context context);
 static_assert(std::is_trivially_copy_constructible_v<Context>);
+// The same for the call gate (isounik_call_table, arch/x86_64/entry.h): the words that the program passes.
+using DirectHandler = int64_t (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
 struct SystemCall {
     uint16_t number;
     std::string_view name;
     Handler handler;
+    DirectHandler direct;
+    uint8_t argument_count;
     std::string_view arguments;  // for traces and docs, as in the man page
     std::string_view note = {};  // what differs from Linux, for docs/system-calls.md
 };
@@ -65,7 +70,7 @@ constexpr T decode(uint64_t value) {
     else return T(value);  // UserIn, UserOut, UserAddr
 }
 template <size_t kIndex>
-inline uint64_t argument(const arch::TrapFrame& frame) {
+inline auto& argument(auto& frame) {
     if constexpr (kIndex == 0) return frame.rdi;
     else if constexpr (kIndex == 1) return frame.rsi;
     else if constexpr (kIndex == 2) return frame.rdx;
@@ -96,18 +101,42 @@ inline int64_t unpack(Context& context, int64_t (*)(Context)) { return kFunction
 template <auto kFunction>
 int64_t handler(Context context) { return unpack<kFunction>(context, kFunction); }
 
+template <uint16_t kNumber, auto kFunction, typename Signature = decltype(kFunction)>
+struct DirectCall;
+template <uint16_t kNumber, auto kFunction, typename R, typename... Args>
+struct DirectCall<kNumber, kFunction, Result<R> (*)(Context&, Args...)> {
+    static constexpr uint8_t kArguments = sizeof...(Args);
+    static int64_t call(uint64_t first, uint64_t second, uint64_t third, uint64_t fourth, uint64_t fifth, uint64_t sixth) {
+        const uint64_t words[] = {first, second, third, fourth, fifth, sixth};
+        return call_with(words, std::index_sequence_for<Args...>{});
+    }
+
+  private:
+    template <size_t... kIndices>
+    static int64_t call_with(const uint64_t (&words)[6], std::index_sequence<kIndices...>) {
+        Context context{process::current_thread(), arch::call_frame()};
+        context.frame.error_or_syscall = kNumber;
+        ((argument<kIndices>(context.frame) = words[kIndices]), ...);
+        return encode(context.thread, kFunction(context, decode<std::remove_cvref_t<Args>>(words[kIndices])...));
+    }
+};
+
 }  // namespace detail
 
 // One row: CALL(0, read, "fd, buf, count"). The host program that prints the table has no handlers.
 #ifdef ISOUNIK_TABLE_ONLY
 #define CALL(number, name, ...) \
-    ::abi::SystemCall { number, #name, nullptr, __VA_ARGS__ }
+    ::abi::SystemCall { number, #name, nullptr, nullptr, 0, __VA_ARGS__ }
 #else
-#define CALL(number, name, ...) \
-    ::abi::SystemCall { number, #name, &::abi::detail::handler<&sys_##name>, __VA_ARGS__ }
+#define CALL(number, name, ...)                                                               \
+    ::abi::SystemCall {                                                                       \
+        number, #name, &::abi::detail::handler<&sys_##name>,                                  \
+            &::abi::detail::DirectCall<number, &sys_##name>::call,                            \
+            ::abi::detail::DirectCall<number, &sys_##name>::kArguments, __VA_ARGS__           \
+    }
 #endif
 
-// Fills isounik_system_call_table (arch/x86_64/entry.h) from all families: the entry stubs call its handlers. A
+// Fills the tables of arch/x86_64/entry.h from all families: the entry stubs call their handlers. A
 // number without a handler is logged once by name and answered with ENOSYS. Once at boot, before the first program.
 void initialize_dispatch();
 // `trace=syscalls`: log each call and its result at level info. After initialize_dispatch().

@@ -23,6 +23,8 @@ struct StubAddresses {
     uint64_t vectors[arch::kModelCount], debug[arch::kModelCount], nmi[arch::kModelCount],
         double_fault[arch::kModelCount], machine_check[arch::kModelCount], system_call[arch::kModelCount],
         exit[arch::kModelCount], error_entries[arch::kModelCount];
+    uint64_t call[arch::kModelCount];   // none for confined programs
+    uint64_t call_saved, call_opened;   // between them, rdx of the caller is in the scratch page
 };
 extern const StubAddresses stub_addresses;
 // Where PKRU is open while Processor::in_program is set: [start, end) goes on at `restart` with PKRU closed.
@@ -109,13 +111,17 @@ void fill_gdt(core::Pfn page) {
     std::memcpy(base + (EXPOSED_TSS - EXPOSED_GDT), &state, sizeof(state));
 }
 
-// The gate page: `jmp rel32` from the start of the slot to the model's stub.
+// The gate page: `jmp rel32` to the model's stubs.
 void fill_gate(core::Pfn page, unsigned model) {
     auto code = static_cast<uint8_t*>(mm::to_pointer(page));
     std::memset(code, 0xcc, core::kPageSize);
-    auto distance = static_cast<uint32_t>(stub_addresses.system_call[model] - (EXPOSED_BASE + EXPOSED_GATE + 5));
-    code[0] = 0xe9;
-    std::memcpy(code + 1, &distance, sizeof(distance));
+    auto jump = [&](uint64_t offset, uint64_t target) {
+        auto distance = static_cast<uint32_t>(target - (EXPOSED_BASE + EXPOSED_GATE + offset + 5));
+        code[offset] = 0xe9;
+        std::memcpy(code + offset + 1, &distance, sizeof(distance));
+    };
+    jump(0, stub_addresses.system_call[model]);
+    if (stub_addresses.call[model]) jump(EXPOSED_CALL_GATE - EXPOSED_GATE, stub_addresses.call[model]);
 }
 
 constexpr uint64_t kRead = PageEntry::kPresent | PageEntry::kUser | PageEntry::kAccessed |
@@ -233,6 +239,30 @@ ISOUNIK_INIT void load_descriptors() {
 
 ExitStub exit_stub(arch::Model model) {
     return reinterpret_cast<ExitStub>(stub_addresses.exit[static_cast<unsigned>(model)]);
+}
+
+uint64_t call_gate(arch::Model model) {
+    return stub_addresses.call[static_cast<unsigned>(model == arch::Model::kConfined ? arch::Model::kIsolated : model)];
+}
+
+bool is_call_gate(uint64_t address) {
+    return address == EXPOSED_BASE + EXPOSED_CALL_GATE || address == call_gate(arch::Model::kIsolated) ||
+           address == call_gate(arch::Model::kNone);
+}
+
+bool enters_call_gate(uint64_t address) {
+    return address >= call_gate(arch::Model::kIsolated) && address < stub_addresses.call_opened;
+}
+
+bool leave_call_gate(arch::TrapFrame& frame) {
+    if (!enters_call_gate(frame.rip)) return false;
+    if (frame.rip >= stub_addresses.call_saved) {
+        // SAFETY: the stub's word for rdx (mpk/stubs.S, S_RDX), in every exposed slot.
+        frame.rdx = reinterpret_cast<const uint64_t*>(EXPOSED_BASE + EXPOSED_SCRATCH)[2];
+        frame.rax = frame.r11;
+    }
+    frame.rip = call_gate(arch::Model::kIsolated);
+    return true;
 }
 
 bool is_stub(uint64_t address) { return address - EXPOSED_BASE < EXPOSED_STUBS_END; }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "arch/x86_64/processor.h"
+#include "arch/x86_64/trap_frame.h"
 #include "core/result.h"
 #include "core/types.h"
 
@@ -28,6 +29,19 @@ void load_descriptors();
 // The stub that leaves the kernel to a program of `model` with a full restore: arch::Processor::exit_to_program.
 using ExitStub = void (*)(void* frame);
 ExitStub exit_stub(arch::Model model);
+
+// Where a program of `model` calls the kernel directly: number and arguments in the registers of `syscall`, result in rax;
+// keeps what a C function keeps. A confined program cannot reach it: it gets the isolated one's address, where it
+// faults, and the kernel carries the call out (process/fault.cpp); so an address stays good when a program becomes
+// confined.
+uint64_t call_gate(arch::Model model);
+// `address` is that of a call gate of any model, the common one of the gate page included.
+bool is_call_gate(uint64_t address);
+// `address` lies in the isolated call gate, before the kernel's memory is open.
+bool enters_call_gate(uint64_t address);
+// A program in ring 0 was interrupted. If it enters the call gate, with a register in the scratch page, it is back at the
+// gate's beginning (true). To be called before anything else uses that page.
+bool leave_call_gate(arch::TrapFrame& frame);
 
 // `address` lies in the gate page or in a stub.
 bool is_stub(uint64_t address);

@@ -205,9 +205,8 @@ syscall_isolated:
     popq S_RDX
     popq %rsi
     popq %rdi
-    popq %rcx                      // the number
-    popq %r11                      // RIP; RCX and R11 are `syscall`'s to change
-    popq %rcx                      // CS
+    movq FRAME_RIP - FRAME_NUMBER(%rsp), %r11  // RCX and R11 are `syscall`'s to change
+    addq $(FRAME_RFLAGS - FRAME_NUMBER), %rsp
     popq S_FLAGS
     popq S_RSP
     CLOSE_KEYS syscall
@@ -232,9 +231,8 @@ syscall_none:
     popq %rdx
     popq %rsi
     popq %rdi
-    popq %rcx
-    popq %r11                      // RIP
-    popq %rcx                      // CS
+    movq FRAME_RIP - FRAME_NUMBER(%rsp), %r11
+    addq $(FRAME_RFLAGS - FRAME_NUMBER), %rsp
     andq $~0x200, (%rsp)
     movb $1, P(PROCESSOR_IN_PROGRAM)
     popfq
@@ -242,12 +240,93 @@ syscall_none:
     sti
     jmp *%r11
 
+// ---------------------------------------------------------------- the call gate
+
+// Called by programs in ring 0 with a system call's number and arguments in `syscall`'s registers (AT_ISOUNIK_CALL;
+// libc-compat/vdso). As any C function it keeps rbx, rbp, r12 to r15 and the stack, and no flag but DF; the other
+// registers come back as 0, since they would show what the kernel had in them. The return address stays on the
+// program's stack, where the kernel never looks at it before PKRU is closed or a user copy reads it.
+//
+// The handler gets its arguments as a C function does, and the frame holds nothing yet but RSP (isounik_call_table,
+// arch/x86_64/entry.h).
+
+// On the kernel stack, the number in r11, the fourth argument in rcx: the call itself; then rsp is the program's again.
+.macro CALL_DIRECTLY
+    pushq %r10
+    subq $FRAME_RSP, %rsp
+    cmpq $SYSTEM_CALL_TABLE_SIZE, %r11
+    jae 2f
+    call *isounik_call_table(, %r11, 8)
+1:  movq P(PROCESSOR_CURRENT), %rcx
+    cmpw $0, THREAD_WORK(%rcx)
+    jne call_work
+    movq FRAME_RSP(%rsp), %rsp
+    movq %rax, %r11
+    xorl %esi, %esi
+    xorl %edi, %edi
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    .subsection 1
+2:  call *isounik_call_table + 8 * SYSTEM_CALL_TABLE_SIZE
+    jmp 1b
+    .previous
+.endm
+
+.balign 64
+call_isolated:
+    movq %rax, %r11
+    movq %rdx, S_RDX               // IF may be 1 up to OPEN_KEYS: call_resume()
+call_saved:
+    OPEN_KEYS call
+    OPENED call
+    movq S_RDX, %rdx
+    movq %r10, %rcx
+    movq %rsp, %r10
+    movq P(PROCESSOR_ENTRY_STACK), %rsp
+    incq ENTRIES(1)
+    CALL_DIRECTLY
+    CLOSE_KEYS call
+    movq %r11, %rax
+    sti
+    ret
+
+.balign 64
+call_none:
+    cli
+    movq %rax, %r11
+    movq %r10, %rcx
+    movq %rsp, %r10
+    movq P(PROCESSOR_ENTRY_STACK), %rsp
+    movb $0, P(PROCESSOR_IN_PROGRAM)
+    incq ENTRIES(2)
+    CALL_DIRECTLY
+    movb $1, P(PROCESSOR_IN_PROGRAM)
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    movq %r11, %rax
+    sti
+    ret
+
+// A frame without RIP says that it came by the call gate (abi, complete_frame()).
+call_work:
+    movq $0, FRAME_RIP(%rsp)
+
 // Work on the way out (signals, preemption, restarts): with a full frame, in the kernel's text (system_call.S).
 system_call_work:
     movq %rax, FRAME_RAX(%rsp)
     jmp *isounik_work_entry
 
 // ---------------------------------------------------------------- full restore
+
+// A program that has jumped over `syscall` brings its NT along, with which IRETQ faults, and a switch of threads
+// carries it to others.
+.macro CLEAR_FLAGS
+    IF_WEAKENED WEAKNESS_FLAG_MASK, 9f
+    pushq $2
+    popfq
+9:
+.endm
 
 // void exit_*(TrapFrame* frame): back to a program with everything from the frame on the kernel stack.
 // exit_kernel is the way back into the kernel itself (an interrupted poll point, a resolved fault of a user copy).
@@ -257,6 +336,7 @@ exit_none:
 exit_confined:
     movq %rdi, %rsp
 exit_kernel:
+    CLEAR_FLAGS
     POP_CALLEE_SAVED
     popq %r11
     popq %rcx
@@ -274,6 +354,7 @@ exit_kernel:
 .balign 16
 exit_isolated:
     movq %rdi, %rsp
+    CLEAR_FLAGS
     leaq EXPOSED(S_IRET), %rdi
     leaq FRAME_RIP(%rsp), %rsi
     movl $5, %ecx
@@ -556,6 +637,8 @@ stub_addresses:
 .irp name, vectors, db, nmi, df, mc, syscall, exit, error_entries
     .quad \name\()_confined, \name\()_isolated, \name\()_none
 .endr
+    .quad 0, call_isolated, call_none
+    .quad call_saved, opened_call
 // system_call.S.
 isounik_work_entry:
     .quad isounik_system_call_with_work

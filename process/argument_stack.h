@@ -52,6 +52,8 @@ inline constexpr uint64_t kAtNull = 0, kAtPhdr = 3, kAtPhent = 4, kAtPhnum = 5, 
     kAtFlags = 8, kAtEntry = 9, kAtUid = 11, kAtEuid = 12, kAtGid = 13, kAtEgid = 14, kAtPlatform = 15,
     kAtHwCap = 16, kAtClkTck = 17, kAtSecure = 23, kAtRandom = 25, kAtHwCap2 = 26, kAtExecFn = 31,
     kAtSysInfoEhdr = 33, kAtMinSigStkSz = 51;
+// Ours: mpk::call_gate(). Programs in ring 3 get none, and `syscall` is what they use.
+inline constexpr uint64_t kAtIsoUnikCall = 0x49736f55;  // "UosI"
 
 struct StackRequest {
     uint64_t top = 0;            // page-aligned end of the stack

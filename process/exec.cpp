@@ -6,6 +6,7 @@
 
 #include "core/log.h"
 #include "core/random.h"
+#include "mpk/exposed_slot.h"
 #include "process/clone.h"
 #include "process/elf_load.h"
 #include "process/exit.h"
@@ -217,9 +218,14 @@ Result<Ref<mm::AddressSpace>> make_space(const ProgramContext& context, const Pr
     return space;
 }
 
+// What a program is told of ways into the kernel; 0: none.
+struct KernelEntry {
+    uint64_t vdso = 0, call_gate = 0;
+};
+
 Result<StackImage> make_stack(const ProgramContext& context, const ProgramRequest& request,
                               const LoadedProgram& loaded, const Credentials& credentials, bool gains,
-                              uint64_t vdso, const Placement& place, std::span<const std::byte, 16> random) {
+                              KernelEntry entry, const Placement& place, std::span<const std::byte, 16> random) {
     // A signal frame without FPU state, alignment included; never less than MINSIGSTKSZ, the old constant.
     constexpr uint64_t kFrameRoom = 1024, kMinSigStkSz = 2048;
     uint64_t frame_size = kFrameRoom + arch::signal_fpstate_size();
@@ -227,7 +233,7 @@ Result<StackImage> make_stack(const ProgramContext& context, const ProgramReques
     AuxiliaryEntry entries[24];
     size_t count = 0;
     auto add = [&](uint64_t type, uint64_t value) { entries[count++] = {type, value}; };
-    if (vdso) add(kAtSysInfoEhdr, vdso);
+    if (entry.vdso) add(kAtSysInfoEhdr, entry.vdso);
     add(kAtMinSigStkSz, frame_size);
     add(kAtHwCap, arch::hwcap());
     add(kAtPageSz, kPageSize);
@@ -244,6 +250,7 @@ Result<StackImage> make_stack(const ProgramContext& context, const ProgramReques
     add(kAtEgid, credentials.egid);
     add(kAtSecure, gains);
     add(kAtHwCap2, arch::hwcap2());
+    if (entry.call_gate) add(kAtIsoUnikCall, entry.call_gate);
     StackRequest stack{place.stack_top, place.stack_shift, &request.arguments, &request.environment,
                        request.display_name, random, {entries, count}};
     return build_stack(stack, argument_limit(context.stack_limit));
@@ -275,9 +282,11 @@ Result<PreparedProgram> prepare_program(const ProgramContext& context, ProgramRe
     Placement place(context.stack_limit, !(context.personality & kAddrNoRandomize), random.placement);
     space.set_layout(UserAddr(place.mmap_top), UserAddr(place.stack_top), context.stack_limit);
     LoadedProgram loaded = TRY(load_program(space, files, place));
-    uint64_t vdso = vdso_mapper ? TRY(vdso_mapper(space)).value() : 0;
+    KernelEntry entry;
+    if (vdso_mapper) entry.vdso = TRY(vdso_mapper(space)).value();
+    if (space.model() != mm::Model::kConfined) entry.call_gate = mpk::call_gate(space.model());
     StackImage& stack = program.stack = TRY(make_stack(context, request, loaded, *program.credentials,
-                                                       program.gains_privileges, vdso, place, random.auxiliary));
+                                                       program.gains_privileges, entry, place, random.auxiliary));
     TRY(map_stack(space, stack, place.stack_top, loaded.executable_stack));
 
     (void)space.fault(UserAddr(loaded.entry), mm::AccessKind::kExecute);  // now it costs less than as the first fault

@@ -1,6 +1,8 @@
 // Exceptions of programs as signals (Linux arch/x86/kernel/traps.c; sigaction(2), si_code).
 #include "process/fault.h"
 
+#include "arch/x86_64/entry.h"
+#include "mpk/exposed_slot.h"
 #include "process/code_site.h"
 #include "process/out_of_memory.h"
 #include "process/process.h"
@@ -86,6 +88,14 @@ void program_exception(Thread& thread, arch::TrapFrame& frame, uint64_t vector, 
             error_code = site.error_code;
             fault_address = site.address;
         }
+    }
+    if (vector == kPageFault && mpk::is_call_gate(fault_address) && frame.from_ring3()) {
+        // It had the gate's address before it became confined.
+        constexpr uint64_t kFlagTrap = 0x100;
+        frame.error_or_syscall = frame.rax;
+        frame.rip = 0;
+        if (frame.rflags & kFlagTrap) thread.stepped_into_call = true;
+        return isounik_full_system_call(&frame);
     }
     if (vector == kPageFault && resolve_page_fault(thread, error_code, fault_address, info)) {
         return return_to_user(thread, frame);

@@ -94,6 +94,8 @@ class Thread final : public sched::Thread {
     SignalSet saved_mask;                 // sigsuspend, ppoll, pselect, epoll_pwait
     bool restore_saved_mask = false;
     bool in_system_call = false;          // rax may hold a restart code
+    bool by_call_gate = false;            // its last system call was a call of the gate, no `syscall` (mpk/exposed_slot.h)
+    bool stepped_into_call = false;       // it called the gate with TF set
     SignalStack alternate_stack;
     InterruptedKeys interrupted_keys;
     RestartBlock restart;

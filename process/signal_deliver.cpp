@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/user_copy.h"
 #include "core/log.h"
+#include "mpk/exposed_slot.h"
 #include "process/exit.h"
 #include "process/fault.h"
 #include "process/ring.h"
@@ -23,16 +24,23 @@ bool is_restart_code(uint64_t rax) {
            error == Errno::kRestartBlock;
 }
 
-void restart_call(arch::TrapFrame& frame, uint64_t number) {
+// The program executes its `syscall` again; or calls the gate again, with the return address that is still where the call
+// has left it.
+void restart_call(const Thread& thread, arch::TrapFrame& frame, uint64_t number) {
     frame.rax = number;
-    frame.rip -= kSyscallLength;
+    if (thread.by_call_gate) {
+        frame.rsp -= sizeof(uint64_t);
+        frame.rip = mpk::call_gate(thread.model);
+    } else {
+        frame.rip -= kSyscallLength;
+    }
 }
 
 // No handler runs: every interrupted call goes on.
 void restart_without_handler(Thread& thread, arch::TrapFrame& frame) {
     if (thread.in_system_call && is_restart_code(frame.rax)) {
         bool block = static_cast<Errno>(-static_cast<int64_t>(frame.rax)) == Errno::kRestartBlock;
-        restart_call(frame, block ? kRestartSyscallNumber : frame.error_or_syscall);
+        restart_call(thread, frame, block ? kRestartSyscallNumber : frame.error_or_syscall);
     }
     thread.in_system_call = false;
 }
@@ -42,7 +50,7 @@ void restart_before_handler(Thread& thread, arch::TrapFrame& frame, const Signal
         auto error = static_cast<Errno>(-static_cast<int64_t>(frame.rax));
         bool restart = error == Errno::kRestartNoIntr ||
                        (error == Errno::kRestartSys && (action.flags & kSaRestart));
-        if (restart) restart_call(frame, frame.error_or_syscall);
+        if (restart) restart_call(thread, frame, frame.error_or_syscall);
         else frame.rax = static_cast<uint64_t>(-static_cast<int64_t>(Errno::kIntr));
     }
     thread.in_system_call = false;

@@ -9,6 +9,7 @@
 
 // Pages of the exposed slot, relative to EXPOSED_BASE (docs/architecture.md, "The exposed slot").
 #define EXPOSED_GATE 0x0000      // jump to the model's system-call stub; LSTAR points here
+#define EXPOSED_CALL_GATE 0x0010 // jump to the model's call gate
 #define EXPOSED_STUBS 0x1000     // text of all entry and exit stubs
 #define EXPOSED_STUBS_END 0x10000
 #define EXPOSED_IDT 0x10000
@@ -51,6 +52,12 @@
 #define FRAME_RBX 40
 #define FRAME_RAX 64
 #define FRAME_R10 72
+#define FRAME_R9 80
+#define FRAME_R8 88
+#define FRAME_RDX 96
+#define FRAME_RSI 104
+#define FRAME_RDI 112
+#define FRAME_NUMBER 120  // of the system call
 #define FRAME_RIP 128
 #define FRAME_CS 136
 #define FRAME_RFLAGS 144

@@ -13,6 +13,11 @@ extern "C" {
 // Calls that need a full frame have isounik_full_frame_call there (mpk/system_call.S).
 extern const void* isounik_system_call_table[SYSTEM_CALL_TABLE_SIZE + 1];
 void isounik_full_frame_call();
+// The same for the call gate: functions of the call's own arguments, which note them and the number in
+// arch::call_frame() for a restart; what their frame lacks is filled in when there is work. isounik_call_by_frame fills it
+// in at once and calls the entry of the table above.
+extern const void* isounik_call_table[SYSTEM_CALL_TABLE_SIZE + 1];
+void isounik_call_by_frame();
 // With a full frame, when a handler is done and there is work: signals, preemption, restarts.
 void isounik_system_call_work(arch::TrapFrame* frame);
 // One of the calls that need a full frame, and then the same.
