@@ -103,6 +103,16 @@ int64_t handler(Context context) { return unpack<kFunction>(context, kFunction);
 
 template <uint16_t kNumber, auto kFunction, typename Signature = decltype(kFunction)>
 struct DirectCall;
+template <uint16_t kNumber, auto kFunction>
+struct DirectCall<kNumber, kFunction, int64_t (*)(Context)> {
+    static constexpr uint8_t kArguments = 6;
+    static int64_t call(uint64_t first, uint64_t second, uint64_t third, uint64_t fourth, uint64_t fifth, uint64_t sixth) {
+        arch::TrapFrame& frame = arch::call_frame();
+        frame.error_or_syscall = kNumber;
+        frame.rdi = first, frame.rsi = second, frame.rdx = third, frame.r10 = fourth, frame.r8 = fifth, frame.r9 = sixth;
+        return kFunction({process::current_thread(), frame});
+    }
+};
 template <uint16_t kNumber, auto kFunction, typename R, typename... Args>
 struct DirectCall<kNumber, kFunction, Result<R> (*)(Context&, Args...)> {
     static constexpr uint8_t kArguments = sizeof...(Args);
