@@ -114,7 +114,8 @@ UserStatxTime statx_time(fs::Timespec time) {
     return {time.seconds, static_cast<uint32_t>(time.nanoseconds), 0};
 }
 
-UserStatx to_statx(const Found& found) {
+// Not inline: find_at() has a path on its stack.
+[[gnu::noinline]] Result<void> put_statx(UserOut<UserStatx> destination, const Found& found) {
     constexpr uint32_t kAttributeMountRoot = 0x2000;
     const fs::Attributes& from = found.attributes;
     UserStatx result = {};
@@ -136,7 +137,7 @@ UserStatx to_statx(const Found& found) {
     result.special_minor = static_cast<uint32_t>((from.device_number & 0xff) | (from.device_number >> 12 & 0xfff00));
     result.device_minor = static_cast<uint32_t>(found.device);
     result.mount_id = found.mount_id;
-    return result;
+    return arch::copy_out(destination, result);
 }
 
 Result<void> sys_statx(Context& context, int directory_fd, UserIn<char> path, uint32_t flags, uint32_t mask,
@@ -146,7 +147,7 @@ Result<void> sys_statx(Context& context, int directory_fd, UserIn<char> path, ui
     if (flags & ~(kAtSymlinkNoFollow | kAtNoAutomount | kAtEmptyPath | kSyncFlags)) return fail(Errno::kInval);
     if ((flags & kSyncFlags) == kSyncFlags) return fail(Errno::kInval);
     return find_at(context, directory_fd, path, flags,
-                   [&](const Found& found) { return arch::copy_out(destination, to_statx(found)); });
+                   [&](const Found& found) { return put_statx(destination, found); });
 }
 
 Result<void> check_path_access(Context& context, int directory_fd, UserIn<char> user_path, uint32_t mode,
