@@ -8,13 +8,17 @@ namespace {
 
 constexpr uint64_t kSelf = 0, kParent = 1, kFirst = 2;
 
-// Passes entries on and remembers where to go on.
+// Passes an inode's entries on and remembers where to go on.
 class AdvancingSink final : public DirectorySink {
   public:
     AdvancingSink(DirectorySink& inner, uint64_t& position) : inner_(inner), position_(position) {}
     bool entry(std::string_view name, uint64_t inode_number, FileType type, uint64_t next_offset) override {
-        if (!inner_.entry(name, inode_number, type, next_offset)) return false;
-        position_ = next_offset;
+        return dot(name, inode_number, type, kFirst + next_offset);
+    }
+    // "." or "..", whose offsets are not the inode's.
+    bool dot(std::string_view name, uint64_t inode_number, FileType type, uint64_t next_position) {
+        if (!inner_.entry(name, inode_number, type, next_position)) return false;
+        position_ = next_position;
         return true;
     }
 
@@ -38,7 +42,7 @@ Result<void> DirectoryFile::read_directory(DirectorySink& sink) {
     if (path_.dentry->deleted()) return fail(Errno::kNoEnt);
     AdvancingSink advancing(sink, position);
     if (position == kSelf &&
-        !advancing.entry(".", inode.attributes().inode_number, FileType::kDirectory, kParent))
+        !advancing.dot(".", inode.attributes().inode_number, FileType::kDirectory, kParent))
         return {};
     if (position == kParent) {
         Path above = path_;
@@ -47,9 +51,9 @@ Result<void> DirectoryFile::read_directory(DirectorySink& sink) {
         }
         Ref<Dentry> parent = above.dentry->parent();
         Inode& parent_inode = parent ? parent->inode() : above.inode();
-        if (!advancing.entry("..", parent_inode.attributes().inode_number, FileType::kDirectory, kFirst)) return {};
+        if (!advancing.dot("..", parent_inode.attributes().inode_number, FileType::kDirectory, kFirst)) return {};
     }
-    return inode.read_directory(position == kFirst ? 0 : position, advancing);
+    return inode.read_directory(position - kFirst, advancing);
 }
 
 }  // namespace fs

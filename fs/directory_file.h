@@ -5,7 +5,7 @@
 
 namespace fs {
 
-// Offsets: 0 is ".", 1 is "..", then the inode's own.
+// Positions: 0 is ".", 1 is "..", then the offsets of the inode plus 2.
 class DirectoryFile final : public PathFile {
   public:
     using PathFile::PathFile;

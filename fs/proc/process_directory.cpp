@@ -120,7 +120,7 @@ class ThreadDirectory final : public DirectoryNode {
     }
 };
 
-// /proc/<pid>/task: the offset of an entry is its thread's number plus one.
+// /proc/<pid>/task: the offset behind an entry is its thread's number.
 class TaskDirectory final : public DirectoryNode {
   public:
     TaskDirectory(FileSystem& owner, const Subject& subject) : DirectoryNode(owner, subject, "tasks", 0555) {}

@@ -1,4 +1,5 @@
 // Renames, links and listings; allocation failures.
+#include "fs/device.h"
 #include "tree_fixture.h"
 
 #include <map>
@@ -144,6 +145,17 @@ TEST_F(Names, ListingsStayRightWhileNamesChange) {
     }
     EXPECT_EQ(removed, 50u);
     EXPECT_EQ(names("/").size(), 2u);
+}
+
+// Tables number their entries from 0: the last of two ends at the number of "..".
+TEST_F(Names, ListingsOfTablesEnd) {
+    fs::Path before = root;
+    use_root(*fs::make_root(*fs::create_sys_file_system()));
+    for (size_t at_a_time : {1, 2, 3, 4, 1000}) {
+        EXPECT_EQ(names("/devices/system", at_a_time), (std::vector<std::string>{".", "..", "cpu", "node"}));
+        EXPECT_EQ(names("/devices", at_a_time), (std::vector<std::string>{".", "..", "system"}));
+    }
+    use_root(before);
 }
 
 // A random walk of operations on two directories beside a map that says what must be there.
