@@ -108,7 +108,7 @@ static void* work(void* argument) {
 CASE_WITH_LIMIT(forks_beside_changes_of_huge_pages, 14400) {
     alarm(14400);
     const char* count = getenv("STRESS_FORKS");
-    const int forks = (count ? atoi(count) : 180) / kWorkers;
+    const int forks = (count ? atoi(count) : 90) / kWorkers;
     totals = (Totals*)MUST(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     show_child("process", [forks] {
         char* area = (char*)MUST(mmap(nullptr, kWorkers * kPages * kPage + kHuge, PROT_READ | PROT_WRITE,
