@@ -20,13 +20,13 @@ struct Choice {
 // Resident pages plus a thousandth of the memory for each point of adjustment (mm/oom_kill.c, oom_badness()).
 void consider(void* context, Process& process) {
     auto& choice = *static_cast<Choice*>(context);
-    Ref<mm::AddressSpace> space = process.space();
-    int adjustment = process.oom_score_adjustment;
-    if (!space || adjustment == kNeverKill) return;
-    if (process.exiting) {
+    if (process.exiting && !process.zombie) {  // its memory comes, even if it has let go of its space already
         choice.somebody_dies = true;
         return;
     }
+    Ref<mm::AddressSpace> space = process.space();
+    int adjustment = process.oom_score_adjustment;
+    if (!space || adjustment == kNeverKill) return;
     uint64_t resident = space->sizes().resident_pages;
     int64_t score = static_cast<int64_t>(resident) +
                     adjustment * static_cast<int64_t>(choice.total_pages) / 1000;

@@ -219,7 +219,7 @@ CASE_WITH_LIMIT(forks_beside_changes_of_tables, 14400) {
     pid_t eater = spawn([over] { return keep_memory_short(over); });
     show_child("process", [=] { return fork_beside_changes(forks, rounds); });
     *over = true;
-    wait_for(eater);
+    print("memory was short until then: %s\n", decode_status(wait_for(eater)));
     print("all forks done: %s, wrong codes %d, wrong pages %d\n", totals->forks == forks ? "yes" : "no",
           totals->wrong_codes, totals->wrong_memory);
     if (allocations_can_fail() && totals->failed == 0) print("no allocation failed\n");
