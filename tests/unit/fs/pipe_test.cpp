@@ -13,10 +13,7 @@ namespace {
 
 class PipeTest : public testing::Test {
   protected:
-    void SetUp() override {
-        test_support::reset_memory(256);
-        open(0);
-    }
+    void SetUp() override { open(0); }
     void TearDown() override { pair = {}; test_support::set_interrupted(false); }
     void open(uint32_t flags) {
         auto made = fs::create_pipe(flags);
