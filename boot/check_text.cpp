@@ -89,8 +89,8 @@ unsigned check_section(const Image& image, const Elf64_Ehdr& header, const Elf64
     return found;
 }
 
-// A quarter of a kernel stack (arch::kKernelStackSize) and a little: a buffer of PATH_MAX bytes, and what statx(2) returns.
-constexpr uint32_t kLargestFrame = 4096 + 512;
+// A quarter of a kernel stack (arch::kKernelStackSize) and a little: a buffer of PATH_MAX bytes.
+constexpr uint32_t kLargestFrame = 4096 + 256;
 
 // SUB $imm32, %rsp at any offset; larger numbers than any frame's are bytes of something else.
 unsigned check_frames(const Image& image, const Elf64_Ehdr& header, const Elf64_Shdr& section) {
