@@ -173,11 +173,11 @@ CASE(set_clock_errors) {
 CASE(sleepers_wake_in_order) {
     int fds[2];
     MUST(pipe(fds));
-    int delays[] = {150, 50, 100, 200};
+    int delays[] = {900, 300, 600, 1200};  // far enough apart for a host that is busy
     for (int delay : delays)
         spawn([&] {
             sleep_ms(delay);
-            char byte = (char)(delay / 50);
+            char byte = (char)(delay / 300);
             return write(fds[1], &byte, 1) == 1 ? 0 : 1;
         });
     for (int i = 0; i < 4; i++) {
