@@ -1,5 +1,7 @@
 #include "fs/tty/line_discipline.h"
 
+#include <algorithm>
+
 namespace fs::tty {
 
 namespace {
@@ -159,7 +161,8 @@ size_t LineDiscipline::column_before(size_t index) const {
 void LineDiscipline::rub_out(size_t index) {
     size_t columns = 0;
     uint8_t byte = at(index);
-    if (byte == '\t') columns = column_ - column_before(index);
+    // What was typed without echo moved no column: then there is nothing to go back over.
+    if (byte == '\t') columns = column_ - std::min(column_, column_before(index));
     else if (is_control(byte)) columns = has(kEchoCtl) ? 2 : 0;
     else columns = 1;
     for (size_t i = 0; i < columns; i++) {
