@@ -70,7 +70,7 @@ class Spinlock {
     // For a second lock of the same rank, in an order that the caller's comment proves.
     void lock_nested() { acquire(true); }
     bool try_lock() {
-        if (held_.exchange(true, std::memory_order_acquire)) return false;
+        if (!take()) return false;
         lock_order_acquire_by_try(rank_, this);
         return true;
     }
@@ -79,16 +79,19 @@ class Spinlock {
         held_.store(false, std::memory_order_release);
     }
     bool is_locked() const { return held_.load(std::memory_order_relaxed); }
+    // Somebody has waited for long and is next.
+    bool has_impatient() const { return impatient_.load(std::memory_order_relaxed) != 0; }
 
   private:
     void acquire(bool same_rank_allowed) {
         lock_order_acquire(rank_, this, same_rank_allowed);
-        while (held_.exchange(true, std::memory_order_acquire)) {
-            while (held_.load(std::memory_order_relaxed)) spin_wait();
-        }
+        if (!take()) [[unlikely]] wait();
     }
+    bool take() { return !has_impatient() && !held_.exchange(true, std::memory_order_acquire); }
+    void wait();
 
     std::atomic<bool> held_{false};
+    std::atomic<uint8_t> impatient_{0};  // processors, of at most kMaxCpus
     Rank rank_;
 };
 

@@ -99,7 +99,7 @@ CASE_WITH_LIMIT(forks_while_threads_fault, 300) {
             }
             return nullptr;
         }, nullptr);
-        fork_loop(shared_memory, 64, 10, 5);
+        fork_loop(shared_memory, 64, 100, 5);
         stop = true;
         for (pthread_t thread : threads) pthread_join(thread, nullptr);
         return 0;
