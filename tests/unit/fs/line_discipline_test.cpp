@@ -76,6 +76,20 @@ TEST_F(LineTest, EraseOfTabAndControl) {
     EXPECT_EQ(take_screen(), "^A\b \b\b \b");
 }
 
+// A tab that was not echoed stands where the columns of the screen do not reach.
+TEST_F(LineTest, EraseOfTabThatWasNotEchoed) {
+    for (const char* key : {"\x7f", "\x17", "\x15"}) {
+        change(kEcho);
+        type("abcdefgh\t");
+        change(0, kEcho);
+        type(key);
+        EXPECT_LE(take_screen().size(), 100u);
+        type("\x15" "x\n");
+        EXPECT_EQ(read(), "x\n");
+        take_screen();
+    }
+}
+
 TEST_F(LineTest, EraseOfUtf8Character) {
     change(0, 0, kIUtf8);
     type("a\xc3\xa4\x7f" "b\n");
