@@ -153,7 +153,7 @@ TEST_F(BootRoot, NamesChange) {
     EXPECT_EQ(attributes("/usr/hard").link_count, 1u);
     EXPECT_EQ(content("/usr/hard"), "small file\n");
     for (auto& name : names("/usr/lib2/many"))
-        if (name[0] != '.') EXPECT_EQ(unlink("/usr/lib2/many/" + name), kOk);
+        if (name[0] != '.') { EXPECT_EQ(unlink("/usr/lib2/many/" + name), kOk); }
     EXPECT_EQ(rmdir("/usr/lib2/many"), kOk);
     EXPECT_EQ(find("/").inode().file_system().statistics().type_magic, 0x794c7630u);
 }

@@ -65,7 +65,7 @@ class Tree : public testing::Test {
     Errno make_file(std::string_view path, std::string_view content = "") {
         auto file = open(path, fs::kOCreat | fs::kOExcl | fs::kOWrOnly);
         if (!file) return file.error();
-        if (!content.empty()) EXPECT_EQ(write(**file, content), content.size());
+        if (!content.empty()) { EXPECT_EQ(write(**file, content), content.size()); }
         return kOk;
     }
     Errno mkdir(std::string_view path, uint16_t mode = 0755) {
