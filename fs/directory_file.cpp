@@ -13,10 +13,10 @@ class AdvancingSink final : public DirectorySink {
   public:
     AdvancingSink(DirectorySink& inner, uint64_t& position) : inner_(inner), position_(position) {}
     bool entry(std::string_view name, uint64_t inode_number, FileType type, uint64_t next_offset) override {
-        return dot(name, inode_number, type, kFirst + next_offset);
+        return pass_on(name, inode_number, type, kFirst + next_offset);
     }
-    // "." or "..", whose offsets are not the inode's.
-    bool dot(std::string_view name, uint64_t inode_number, FileType type, uint64_t next_position) {
+    // Also for "." and "..", which have no offset in the inode.
+    bool pass_on(std::string_view name, uint64_t inode_number, FileType type, uint64_t next_position) {
         if (!inner_.entry(name, inode_number, type, next_position)) return false;
         position_ = next_position;
         return true;
@@ -42,7 +42,7 @@ Result<void> DirectoryFile::read_directory(DirectorySink& sink) {
     if (path_.dentry->deleted()) return fail(Errno::kNoEnt);
     AdvancingSink advancing(sink, position);
     if (position == kSelf &&
-        !advancing.dot(".", inode.attributes().inode_number, FileType::kDirectory, kParent))
+        !advancing.pass_on(".", inode.attributes().inode_number, FileType::kDirectory, kParent))
         return {};
     if (position == kParent) {
         Path above = path_;
@@ -51,7 +51,7 @@ Result<void> DirectoryFile::read_directory(DirectorySink& sink) {
         }
         Ref<Dentry> parent = above.dentry->parent();
         Inode& parent_inode = parent ? parent->inode() : above.inode();
-        if (!advancing.dot("..", parent_inode.attributes().inode_number, FileType::kDirectory, kFirst)) return {};
+        if (!advancing.pass_on("..", parent_inode.attributes().inode_number, FileType::kDirectory, kFirst)) return {};
     }
     return inode.read_directory(position - kFirst, advancing);
 }

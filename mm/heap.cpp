@@ -88,13 +88,10 @@ void* Heap::allocate(size_t size) {
     if (size > kSizes[kClasses - 1]) [[unlikely]] return allocate_large(size);
     const unsigned index = class_of(size);
     Processor& processor = processors_[arch::this_cpu()];
-    Object* object = processor.free[index];
-    if (!object || detail::failure_countdown.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    if (!processor.free[index] || detail::failure_countdown.load(std::memory_order_relaxed) != 0) [[unlikely]] {
         return allocate_slowly(index);
     }
-    processor.free[index] = object->next;
-    processor.count[index]--;
-    return object;
+    return take(processor, index);
 }
 
 void* Heap::allocate_large(size_t size) {
@@ -112,10 +109,7 @@ void* Heap::allocate_slowly(unsigned index) {
     if (allocation_must_fail()) return nullptr;
     Processor& processor = processors_[arch::this_cpu()];
     if (!processor.free[index] && !refill(index, processor)) return nullptr;
-    Object* object = processor.free[index];
-    processor.free[index] = object->next;
-    processor.count[index]--;
-    return object;
+    return take(processor, index);
 }
 
 void* Heap::allocate_aligned(size_t size, size_t alignment) {

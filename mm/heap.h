@@ -60,6 +60,12 @@ class Heap {
     static unsigned class_of(size_t size) { return kClassTable.of[(size + 15) / 16]; }
     static unsigned slab_order(unsigned index) { return index >= 10 ? 1 : 0; }
     static unsigned batch(unsigned index) { return kSizes[index] <= 256 ? 16 : 4; }
+    static Object* take(Processor& processor, unsigned index) {
+        Object* object = processor.free[index];
+        processor.free[index] = object->next;
+        processor.count[index]--;
+        return object;
+    }
     void* allocate_large(size_t size);
     void* allocate_slowly(unsigned index);
     bool refill(unsigned index, Processor& processor);

@@ -29,15 +29,11 @@ const UdpSocket* UdpSocket::of(const udp_pcb& pcb) {
 namespace {
 
 using fs::proc::Text;
+using fs::proc::kRouteWidth, fs::proc::kTcpWidth, fs::proc::kUdpWidth;
 
-constexpr size_t kTcpWidth = 149, kUdpWidth = 127, kRouteWidth = 127;  // Linux pads lines of IPv4
-constexpr uint8_t kUdpConnected = 1, kUdpUnconnected = 7;              // as TCP_ESTABLISHED and TCP_CLOSE
+constexpr uint8_t kUdpConnected = 1, kUdpUnconnected = 7;  // as TCP_ESTABLISHED and TCP_CLOSE
 
-Text& capitals(Text& text, uint64_t value, unsigned digits) {
-    char buffer[16];
-    for (unsigned i = 0; i < digits; i++) buffer[i] = "0123456789ABCDEF"[value >> (digits - 1 - i) * 4 & 0xf];
-    return text << std::string_view(buffer, digits);
-}
+Text& capitals(Text& text, uint64_t value, unsigned digits) { return text.hex(value, digits, Text::Letters::kCapital); }
 
 // Words of an address in the machine's byte order, a colon, and the port.
 void add_endpoint(Text& text, int family, const ip_addr_t& address, uint16_t port) {
@@ -180,9 +176,7 @@ class View final : public fs::proc::NetworkView {
         StackLock lock;
         for (unsigned index = 1; const netif* interface = interface_by_index(index); index++) {
             const Traffic& count = traffic(*interface);
-            const std::string_view name = interface_name(*interface);
-            for (size_t i = name.size(); i < 6; i++) text << ' ';
-            text << name << ": ";
+            text.right(interface_name(*interface), 6) << ": ";
             const uint64_t numbers[] = {
                 count.received_bytes, count.received_packets, 0, count.received_dropped, 0, 0, 0, 0,
                 count.sent_bytes,     count.sent_packets,     0, count.sent_dropped,     0, 0, 0, 0,
@@ -209,9 +203,7 @@ class View final : public fs::proc::NetworkView {
                 text.hex(own ? 128 : 64, 2) << ' ';
                 text.hex(own ? kScopeHost : link ? kScopeLink : kScopeGlobal, 2) << ' ';
                 text.hex(kPermanent | (ip6_addr_istentative(state) ? kTentative : 0), 2) << ' ';
-                const std::string_view name = interface_name(*interface);
-                for (size_t space = name.size(); space < 8; space++) text << ' ';
-                text << name << '\n';
+                text.right(interface_name(*interface), 8) << '\n';
             }
         }
     }

@@ -12,9 +12,6 @@ std::atomic<NetworkView*> network_view{nullptr};  // null: there is no network y
 
 using Sockets = NetworkView::Sockets;
 
-// Linux pads these lines to a fixed length.
-constexpr size_t kTcpWidth = 149, kUdpWidth = 127, kRouteWidth = 127;
-
 constexpr std::string_view kAddresses = "  sl  local_address rem_address  ";
 constexpr std::string_view kAddresses6 =
     "  sl  local_address                         remote_address                       ";

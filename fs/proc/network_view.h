@@ -5,6 +5,9 @@
 
 namespace fs::proc {
 
+// Linux pads the lines of these tables, their headings too, to so many bytes.
+inline constexpr size_t kTcpWidth = 149, kUdpWidth = 127, kRouteWidth = 127;
+
 class NetworkView {
   public:
     enum class Sockets : uint8_t { kTcp, kTcp6, kUdp, kUdp6, kUnix };

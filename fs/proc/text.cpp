@@ -19,18 +19,22 @@ void Text::append(std::string_view text) {
     for (char byte : text) (void)bytes_.push_back(byte);  // within the capacity
 }
 
-Text& Text::decimal(uint64_t value, unsigned width) {
-    char digits[24];
-    std::string_view text = klog::format(digits, sizeof digits, "{}", value);
+Text& Text::right(std::string_view text, unsigned width) {
     for (size_t i = text.size(); i < width; i++) *this << ' ';
     return *this << text;
 }
 
-Text& Text::hex(uint64_t value, unsigned digits) {
+Text& Text::decimal(uint64_t value, unsigned width) {
+    char digits[24];
+    return right(klog::format(digits, sizeof digits, "{}", value), width);
+}
+
+Text& Text::hex(uint64_t value, unsigned digits, Letters letters) {
+    const char* const names = letters == Letters::kCapital ? "0123456789ABCDEF" : "0123456789abcdef";
     char buffer[16];
     unsigned count = 0;
     do {
-        buffer[15 - count++] = "0123456789abcdef"[value & 15];
+        buffer[15 - count++] = names[value & 15];
         value >>= 4;
     } while (value != 0 || count < digits);
     return *this << std::string_view(buffer + 16 - count, count);

@@ -30,9 +30,12 @@ class Text {
         append(klog::format(digits, sizeof digits, "{}", value));
         return *this;
     }
-    // printf's %*lu and %0*lx.
+    // printf's %*s and %*lu.
+    Text& right(std::string_view text, unsigned width);
     Text& decimal(uint64_t value, unsigned width);
-    Text& hex(uint64_t value, unsigned digits = 1);
+    // printf's %0*lx and %0*lX.
+    enum class Letters : bool { kSmall, kCapital };
+    Text& hex(uint64_t value, unsigned digits = 1, Letters letters = Letters::kSmall);
     // Spaces until the line that began at `line_start` is `column` bytes long, at least one.
     Text& pad_line(size_t line_start, size_t column);
 
