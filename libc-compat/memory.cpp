@@ -50,7 +50,7 @@ Result<void> check_size_limits(Context& context, uint64_t pages, bool is_data) {
     uint64_t space_limit = context.limit(process::kLimitAddressSpace);
     uint64_t data_limit = context.limit(process::kLimitData);
     if (space_limit != process::kUnlimited &&
-        context.address_space().sizes().total_pages + pages > pages_of(space_limit)) {
+        context.address_space().mapped_pages() + pages > pages_of(space_limit)) {
         return fail(Errno::kNoMem);
     }
     if (is_data && data_limit != process::kUnlimited &&
@@ -243,7 +243,7 @@ Result<void> sys_mlockall(Context& context, int flags) {
     if (!may_lock_without_limit(context)) {
         uint64_t limit = context.limit(process::kLimitLocked);
         if (limit == 0) return fail(Errno::kPerm);
-        if ((flags & kCurrent) && context.address_space().sizes().total_pages > pages_of(limit)) {
+        if ((flags & kCurrent) && context.address_space().mapped_pages() > pages_of(limit)) {
             return fail(Errno::kNoMem);
         }
     }

@@ -57,9 +57,27 @@ Result<void> any_sigaction(Context& context, int signal, UserIn<SignalAction> ac
 }
 [[gnu::noinline]] int64_t decode_any_sigaction(Context context) { return detail::handler<&any_sigaction>(context); }
 
-// posix_spawn(3) asks for the action of each signal and sets it: these two here, without a call; all else as usual.
+constexpr int64_t kBadAddress = -static_cast<int64_t>(Errno::kFault);
+
+// Not to be inlined: asking needs fewer registers.
+[[gnu::noinline]] int64_t set_action(Context context, Process& process, int signal, uint64_t from) {
+    if (!process.signal_lock.try_lock()) [[unlikely]] return decode_any_sigaction(context);
+    if ((kUnblockable | process.pending.set() | context.thread.pending.set()).has(signal)) [[unlikely]] {
+        process.signal_lock.unlock();
+        return decode_any_sigaction(context);
+    }
+    uint64_t words[4];
+    const bool loaded = arch::load_user_words(from, words);
+    if (loaded) [[likely]] {
+        process.actions.set(signal, {words[0], words[1] & kKnownFlags, words[2], SignalSet{words[3]} & ~kUnblockable});
+    }
+    process.signal_lock.unlock();
+    return loaded ? 0 : kBadAddress;
+}
+
+// posix_spawn(3) asks for the action of each signal and sets it: these two here, with few instructions; all else as
+// usual.
 int64_t sys_rt_sigaction(Context context) {
-    constexpr int64_t kBadAddress = -static_cast<int64_t>(Errno::kFault);
     const int signal = static_cast<int>(context.frame.rdi);
     const uint64_t from = context.frame.rsi, to = context.frame.rdx;
     Process& process = context.process();
@@ -73,16 +91,8 @@ int64_t sys_rt_sigaction(Context context) {
         const uint64_t words[4] = {action.handler, action.flags, action.restorer, action.mask.bits};
         return arch::store_user_words(to, words) ? 0 : kBadAddress;
     }
-    uint64_t words[4];
-    if (!arch::load_user_words(from, words)) [[unlikely]] return kBadAddress;
-    const bool settable = to == 0 && !kUnblockable.has(signal) && process.signal_lock.try_lock();
-    if (!settable) [[unlikely]] return decode_any_sigaction(context);
-    const bool pending = (process.pending.set() | context.thread.pending.set()).has(signal);
-    if (!pending) [[likely]] {
-        process.actions.set(signal, {words[0], words[1] & kKnownFlags, words[2], SignalSet{words[3]} & ~kUnblockable});
-    }
-    process.signal_lock.unlock();
-    return pending ? decode_any_sigaction(context) : 0;
+    if (to != 0) return decode_any_sigaction(context);
+    return set_action(context, process, signal, from);
 }
 
 Result<void> sys_rt_sigprocmask(Context& context, int how, UserIn<SignalSet> set, UserOut<SignalSet> old_set,

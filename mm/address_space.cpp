@@ -244,6 +244,11 @@ AddressSpace::Sizes AddressSpace::sizes() {
             .locked_pages = state.locked};
 }
 
+uint64_t AddressSpace::mapped_pages() {
+    SpaceGuard guard(*state_);
+    return state_->mapped;
+}
+
 uint64_t AddressSpace::mapped_pages(UserRange range) {
     SpaceGuard guard(*state_);
     uint64_t pages = 0;

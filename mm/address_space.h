@@ -153,9 +153,10 @@ class AddressSpace final : public core::RefCounted {
                             void* context);
     struct Sizes { uint64_t total_pages, resident_pages, shared_pages, text_pages, data_pages, stack_pages,
                    locked_pages; };
-    Sizes sizes();
-    // Mapped pages within a range, and what RLIMIT_DATA counts (private writable pages that are no stack):
+    Sizes sizes();  // looks at all tables for the resident ones
+    // Mapped pages, those within a range, and what RLIMIT_DATA counts (private writable pages that are no stack):
     // for the limits that the system calls check.
+    uint64_t mapped_pages();
     uint64_t mapped_pages(UserRange range);
     uint64_t data_pages();
 

@@ -1,11 +1,13 @@
 #include "process/code_site.h"
 
 #include <cstring>
+#include <utility>
 
 #include "arch/x86_64/pkru.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/user_copy.h"
 #include "arch/x86_64/user_state.h"
+#include "arch/x86_64/user_word.h"
 #include "mpk/inspect/safe_form.h"
 #include "mpk/inspected_text.h"
 
@@ -22,31 +24,38 @@ using mpk::inspect::SiteKind;
 constexpr uint64_t kGeneralProtection = 13, kInvalidOpcode = 6, kPageFault = 14, kBreakpoint = 3, kDebug = 1;
 constexpr uint64_t kStepPage = EXPOSED_BASE + EXPOSED_STEP;
 
-uint64_t& general(arch::TrapFrame& frame, unsigned number) {
-    using F = arch::TrapFrame;
-    static constexpr uint64_t F::*kRegisters[16] = {&F::rax, &F::rcx, &F::rdx, &F::rbx, &F::rsp, &F::rbp,
-                                                    &F::rsi, &F::rdi, &F::r8,  &F::r9,  &F::r10, &F::r11,
-                                                    &F::r12, &F::r13, &F::r14, &F::r15};
-    return frame.*kRegisters[number];
+// The general registers in the order of their encoding.
+using Frame = arch::TrapFrame;
+constexpr uint64_t Frame::*kGeneral[16] = {&Frame::rax, &Frame::rcx, &Frame::rdx, &Frame::rbx, &Frame::rsp, &Frame::rbp,
+                                           &Frame::rsi, &Frame::rdi, &Frame::r8,  &Frame::r9,  &Frame::r10, &Frame::r11,
+                                           &Frame::r12, &Frame::r13, &Frame::r14, &Frame::r15};
+using AllGeneral = std::make_index_sequence<16>;  // for code without a loop: a hot site is met often
+
+uint64_t& general(Frame& frame, unsigned number) { return frame.*kGeneral[number]; }
+
+template <size_t... kNumbers>
+Registers registers_of(const Frame& frame, uint64_t site, std::index_sequence<kNumbers...>) {
+    return {{frame.*kGeneral[kNumbers]...}, site, frame.rflags, arch::fs_base(), arch::gs_base()};
+}
+Registers registers_of(const Frame& frame, uint64_t site) { return registers_of(frame, site, AllGeneral()); }
+
+template <size_t... kNumbers>
+void set_registers(Frame& frame, const Registers& registers, std::index_sequence<kNumbers...>) {
+    ((frame.*kGeneral[kNumbers] = registers.general[kNumbers]), ...);
+    frame.rip = registers.rip;
+    frame.rflags = registers.flags;
 }
 
-Registers registers_of(arch::TrapFrame& frame, uint64_t site) {
-    Registers registers;
-    for (unsigned i = 0; i < 16; i++) registers.general[i] = general(frame, i);
-    registers.rip = site;
-    registers.flags = frame.rflags;
-    registers.fs_base = arch::fs_base();
-    registers.gs_base = arch::gs_base();
-    return registers;
-}
-
-// The program's memory for emulated calls and branches; remembers what could not be reached.
+// The program's memory for emulated instructions; remembers what could not be reached.
 class ProgramMemory final : public mpk::inspect::Memory {
   public:
-    Result<uint64_t> read64(uint64_t address) override {
-        auto value = arch::copy_in(UserIn<uint64_t>(address));
-        if (!value) failed_at = address;
-        return value;
+    Result<uint64_t> read(uint64_t address, unsigned bytes) override {
+        switch (bytes) {
+            case 1: return read_word<uint8_t>(address);
+            case 2: return read_word<uint16_t>(address);
+            case 4: return read_word<uint32_t>(address);
+            default: return read_word<uint64_t>(address);
+        }
     }
     Result<void> write64(uint64_t address, uint64_t value) override {
         auto written = arch::copy_out(UserOut<uint64_t>(address), value);
@@ -55,6 +64,15 @@ class ProgramMemory final : public mpk::inspect::Memory {
     }
     uint64_t failed_at = 0;
     bool wrote = false;
+
+  private:
+    template <typename Word>
+    Result<uint64_t> read_word(uint64_t address) {
+        auto word = arch::load_user_word<Word>(address);
+        if (word) return *word;
+        failed_at = address;
+        return fail(word.error());
+    }
 };
 
 SiteOutcome page_fault(uint64_t address, bool write) {
@@ -79,13 +97,12 @@ SiteOutcome relocate(arch::TrapFrame& frame, uint64_t site, const std::optional<
     if (!form) return {SiteResult::kException, kGeneralProtection};
     if (form->action == mpk::inspect::Action::kStep) {
         frame.rip = site;
-        return {.result = SiteResult::kStep, .form = *form};
+        return {.result = SiteResult::kStep, .form = form};
     }
     Registers registers = registers_of(frame, site);
     ProgramMemory memory;
     if (!apply(*form, registers, memory)) return page_fault(memory.failed_at, memory.wrote);
-    for (unsigned i = 0; i < 16; i++) general(frame, i) = registers.general[i];
-    frame.rip = registers.rip;
+    set_registers(frame, registers, AllGeneral());
     return {SiteResult::kResume};
 }
 

@@ -1,6 +1,8 @@
 // Traps in inspected text: what stands in for instructions that isolated programs must not execute.
 #pragma once
 
+#include <optional>
+
 #include "mpk/inspect/safe_form.h"
 #include "process/process.h"
 
@@ -17,7 +19,7 @@ enum class SiteResult : uint8_t {
 struct SiteOutcome {
     SiteResult result{};
     uint64_t vector = 0, error_code = 0, address = 0;
-    mpk::inspect::SafeForm form{};  // kStep
+    std::optional<mpk::inspect::SafeForm> form = {};  // kStep
 };
 SiteOutcome handle_trap_at_site(Thread& thread, arch::TrapFrame& frame);
 

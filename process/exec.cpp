@@ -370,8 +370,7 @@ Result<void> execute(Thread& thread, arch::TrapFrame& frame, ProgramRequest& req
     // Nothing fails from here on.
     leave_user_memory(thread);
     if (process.timers) process.timers->delete_posix_timers();
-    uint64_t resident = thread.address_space->sizes().resident_pages * (kPageSize / 1024);
-    if (resident > process.max_resident_kib) process.max_resident_kib = resident;
+    note_resident_pages(process, *thread.address_space);
     frame = program.frame;
     thread.in_system_call = false;
     adopt_program(process, thread, program);

@@ -24,11 +24,7 @@ void (*first_process_ended)(int wait_status) = nullptr;
 // Drops memory and files, so that who waits for this process finds them free.
 void release_resources(Thread& thread, bool last) {
     Process& process = *thread.process;
-    if (last) {
-        auto sizes = thread.address_space->sizes();
-        uint64_t kib = sizes.resident_pages * (kPageSize / 1024);
-        if (kib > process.max_resident_kib) process.max_resident_kib = kib;
-    }
+    if (last) note_resident_pages(process, *thread.address_space);
     Ref<fs::FdTable> files;
     Ref<fs::FsContext> fs_context;
     Ref<mm::AddressSpace> space, process_space;

@@ -80,7 +80,7 @@ void program_exception(Thread& thread, arch::TrapFrame& frame, uint64_t vector, 
         if (site.result == SiteResult::kStep) {
             uint64_t instruction = frame.rip;
             return_to_user(thread, frame);
-            if (frame.rip == instruction) begin_step(thread, frame, site.form);
+            if (frame.rip == instruction) begin_step(thread, frame, *site.form);
             return;
         }
         if (site.result == SiteResult::kException) {

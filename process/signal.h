@@ -73,14 +73,14 @@ class SignalActions {
     SignalActions(const SignalActions& other) { *this = other; }
     SignalActions& operator=(const SignalActions& other);
 
-    const SignalAction& operator[](int signal) const { return changed_.has(signal) ? of_[signal - 1].action : kDefault; }
+    const SignalAction& operator[](int signal) const {
+        return changed_.has(signal) ? of_[static_cast<unsigned>(signal) - 1].action : kDefault;
+    }
     void set(int signal, const SignalAction& action) {
         const uint64_t bit = SignalSet::of(signal).bits;
         ignored_.bits = (ignored_.bits & ~bit) | (action.handler == kSigIgn ? bit : 0);
-        changed_.bits &= ~bit;
-        if (action == kDefault) return;
-        of_[signal - 1].action = action;
         changed_.bits |= bit;
+        of_[static_cast<unsigned>(signal) - 1].action = action;
     }
     // Flags and mask stay.
     void set_handler(int signal, uint64_t handler) {

@@ -47,6 +47,14 @@ EntryCounts entries_of(Process& process) {
     return counts;
 }
 
+void note_resident_pages(Process& process, mm::AddressSpace& space) {
+    constexpr uint64_t kKibPerPage = kPageSize / 1024;
+    // There are never more than mapped ones, and these are counted already.
+    if (space.mapped_pages() * kKibPerPage <= process.max_resident_kib) return;
+    const uint64_t kib = space.sizes().resident_pages * kKibPerPage;
+    if (kib > process.max_resident_kib) process.max_resident_kib = kib;
+}
+
 Nanoseconds cpu_time_of(Process& process) {
     Usage usage = usage_of(process);
     return usage.user_ns + usage.system_ns;

@@ -47,24 +47,24 @@ bad:
 // SAFETY (both): as above, for each of the four.
 inline bool load_user_words(uint64_t address, uint64_t (&words)[4]) {
     if (address > core::kUserEnd - sizeof(words)) [[unlikely]] return false;
-    uint64_t a = 0, b = 0, c = 0, d = 0;
-    bool failed = true;
-    asm volatile("1: mov (%[from]), %[a]\n 2: mov 8(%[from]), %[b]\n 3: mov 16(%[from]), %[c]\n 4: mov 24(%[from]), %[d]\n"
-                 "   movb $0, %[failed]\n 5:\n" FIXUP(1b, 5b) FIXUP(2b, 5b) FIXUP(3b, 5b) FIXUP(4b, 5b)
-                 : [a] "+&r"(a), [b] "+&r"(b), [c] "+&r"(c), [d] "+&r"(d), [failed] "+&q"(failed)
-                 : [from] "r"(address) : "memory");
+    uint64_t a, b, c, d;
+    asm goto("1: mov (%[from]), %[a]\n 2: mov 8(%[from]), %[b]\n 3: mov 16(%[from]), %[c]\n 4: mov 24(%[from]), %[d]\n"
+             FIXUP(1b, %l[bad]) FIXUP(2b, %l[bad]) FIXUP(3b, %l[bad]) FIXUP(4b, %l[bad])
+             : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d) : [from] "r"(address) : "memory" : bad);
     words[0] = a, words[1] = b, words[2] = c, words[3] = d;
-    return !failed;
+    return true;
+bad:
+    return false;
 }
 inline bool store_user_words(uint64_t address, const uint64_t (&words)[4]) {
     if (address > core::kUserEnd - sizeof(words)) [[unlikely]] return false;
-    bool failed = true;
-    asm volatile("1: mov %[a], (%[to])\n 2: mov %[b], 8(%[to])\n 3: mov %[c], 16(%[to])\n 4: mov %[d], 24(%[to])\n"
-                 "   movb $0, %[failed]\n 5:\n" FIXUP(1b, 5b) FIXUP(2b, 5b) FIXUP(3b, 5b) FIXUP(4b, 5b)
-                 : [failed] "+&q"(failed)
-                 : [to] "r"(address), [a] "r"(words[0]), [b] "r"(words[1]), [c] "r"(words[2]), [d] "r"(words[3])
-                 : "memory");
-    return !failed;
+    asm goto("1: mov %[a], (%[to])\n 2: mov %[b], 8(%[to])\n 3: mov %[c], 16(%[to])\n 4: mov %[d], 24(%[to])\n"
+             FIXUP(1b, %l[bad]) FIXUP(2b, %l[bad]) FIXUP(3b, %l[bad]) FIXUP(4b, %l[bad])
+             : : [to] "r"(address), [a] "r"(words[0]), [b] "r"(words[1]), [c] "r"(words[2]), [d] "r"(words[3])
+             : "memory" : bad);
+    return true;
+bad:
+    return false;
 }
 #endif
 

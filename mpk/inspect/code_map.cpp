@@ -6,6 +6,11 @@
 
 namespace mpk::inspect {
 
+namespace {
+// Not &Site::offset, which would be called through a pointer: find() is on the way of each trap.
+constexpr auto kOffset = [](const Site& site) { return site.offset(); };
+}  // namespace
+
 bool CodeMap::covers(uint64_t offset, uint64_t size) const {
     if (size == 0 || offset > kLongestFile || size > kLongestFile) return false;
     uint64_t begin = core::align_down(offset, core::kPageSize), end = core::align_up(offset + size, core::kPageSize);
@@ -15,14 +20,14 @@ bool CodeMap::covers(uint64_t offset, uint64_t size) const {
 }
 
 const Site* CodeMap::find(uint64_t offset) const {
-    auto site = std::ranges::lower_bound(sites, offset, {}, &Site::offset);
+    auto site = std::ranges::lower_bound(sites, offset, {}, kOffset);
     return site != sites.end() && site->offset() == offset ? &*site : nullptr;
 }
 
 std::span<const Site> CodeMap::overlapping(uint64_t offset, uint64_t size) const {
     uint64_t reach = offset < kLongestInstruction ? 0 : offset - kLongestInstruction + 1;
-    auto first = std::ranges::lower_bound(sites, reach, {}, &Site::offset);
-    auto last = std::ranges::lower_bound(first, sites.end(), offset + size, {}, &Site::offset);
+    auto first = std::ranges::lower_bound(sites, reach, {}, kOffset);
+    auto last = std::ranges::lower_bound(first, sites.end(), offset + size, {}, kOffset);
     while (first != last && first->end() <= offset) ++first;
     return {first, last};
 }

@@ -1,5 +1,6 @@
 #include "mpk/inspect/safe_form.h"
 
+#include <bit>
 #include <cstring>
 
 #include "core/panic.h"
@@ -107,6 +108,34 @@ bool take_constant(const Instruction& instruction, SafeForm& form) {
     return true;
 }
 
+// A load of a register from memory, or a comparison of memory with a constant. False if this is none.
+bool take_read(const Instruction& instruction, SafeForm& form) {
+    if (instruction.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || is_register_form(instruction)) return false;
+    if (has_prefix(instruction, 0xf0) || has_prefix(instruction, 0xf2) || has_prefix(instruction, 0xf3)) return false;
+    const uint8_t opcode = instruction.opcode;
+    form.operand_bytes = operand_bytes(instruction);
+    if (instruction.opcode_map == ZYDIS_OPCODE_MAP_0F && (opcode == 0xb6 || opcode == 0xb7)) {
+        form.action = Action::kLoad;
+        form.memory_bytes = opcode == 0xb6 ? 1 : 2;
+    } else if (instruction.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT) {
+        return false;
+    } else if (opcode == 0x8b) {
+        form.action = Action::kLoad;
+        form.memory_bytes = form.operand_bytes;
+    } else if ((opcode == 0x80 || opcode == 0x81 || opcode == 0x83) && instruction.raw.modrm.reg == 7) {
+        form.action = Action::kCompare;
+        if (opcode == 0x80) form.operand_bytes = 1;
+        form.value = immediate_value(instruction);
+    } else {
+        return false;
+    }
+    if (form.action == Action::kLoad) {
+        form.target = extended(instruction.raw.modrm.reg, has_rex(instruction) && instruction.raw.rex.R);
+    }
+    form.memory = memory_operand(instruction);
+    return true;
+}
+
 // Instructions whose meaning depends on where they stand, beside branches and RIP-relative operands.
 bool stays_where_it_is(const Instruction& instruction) {
     switch (instruction.mnemonic) {
@@ -140,6 +169,24 @@ bool condition_holds(unsigned condition, uint64_t flags) {
         default: return true;  // kAlways
     }
     return holds != ((condition & 1) != 0);
+}
+
+// The flags of `left - right` (SDM vol. 1, 3.4.3.1), both of so many bytes, in place of those in `flags`.
+uint64_t flags_of_compare(uint64_t left, uint64_t right, unsigned bytes, uint64_t flags) {
+    constexpr uint64_t kCarry = 1, kParity = 4, kAdjust = 0x10, kZero = 0x40, kSign = 0x80, kOverflow = 0x800;
+    const unsigned top = bytes * 8 - 1;
+    const uint64_t mask = ~uint64_t{0} >> (63 - top);
+    left &= mask;
+    right &= mask;
+    const uint64_t difference = (left - right) & mask;
+    flags &= ~(kCarry | kParity | kAdjust | kZero | kSign | kOverflow);
+    if (left < right) flags |= kCarry;
+    if (std::popcount(difference & 0xff) % 2 == 0) flags |= kParity;
+    flags |= (left ^ right ^ difference) & kAdjust;
+    if (difference == 0) flags |= kZero;
+    if (difference >> top & 1) flags |= kSign;
+    if (((left ^ right) & (left ^ difference)) >> top & 1) flags |= kOverflow;
+    return flags;
 }
 
 void write_register(const SafeForm& form, Registers& registers, uint64_t value) {
@@ -191,6 +238,9 @@ std::optional<SafeForm> safe_form(std::span<const std::byte> bytes) {
     if (take_constant(instruction, form)) return form;
     form = {};
     form.length = instruction.length;
+    if (take_read(instruction, form)) return form;
+    form = {};
+    form.length = instruction.length;
     form.action = Action::kStep;
     if (!rewrite_without_sequences(bytes.first(instruction.length), instruction, form)) return std::nullopt;
     return form;
@@ -215,9 +265,13 @@ uint64_t scratch_value(const SafeForm& form, unsigned i, const Registers& regist
 
 Result<void> apply(const SafeForm& form, Registers& registers, Memory& memory) {
     const uint64_t next = registers.rip + form.length;
+    auto read_operand = [&](unsigned bytes) {
+        uint64_t address = effective_address(form.memory, registers, next) + segment_base(form.memory, registers);
+        return memory.read(address, bytes);
+    };
     auto indirect_target = [&]() -> Result<uint64_t> {
         if (form.target != Register::kNone) return registers[form.target];
-        return memory.read64(effective_address(form.memory, registers, next) + segment_base(form.memory, registers));
+        return read_operand(8);
     };
     auto push_return_address = [&]() -> Result<void> {
         TRY(memory.write64(registers[Register::kRsp] - 8, next));
@@ -245,12 +299,17 @@ Result<void> apply(const SafeForm& form, Registers& registers, Memory& memory) {
             return {};
         }
         case Action::kReturn:
-            registers.rip = TRY(memory.read64(registers[Register::kRsp]));
+            registers.rip = TRY(memory.read(registers[Register::kRsp], 8));
             registers[Register::kRsp] += 8 + form.value;
             return {};
         case Action::kLoadConstant: write_register(form, registers, static_cast<uint64_t>(form.value)); break;
         case Action::kLoadAddress:
             write_register(form, registers, effective_address(form.memory, registers, next));
+            break;
+        case Action::kLoad: write_register(form, registers, TRY(read_operand(form.memory_bytes))); break;
+        case Action::kCompare:
+            registers.flags = flags_of_compare(TRY(read_operand(form.operand_bytes)), static_cast<uint64_t>(form.value),
+                                               form.operand_bytes, registers.flags);
             break;
         case Action::kNothing: break;
         case Action::kStep: PANIC("a step is executed, not emulated");

@@ -1,7 +1,7 @@
 // How an instruction that must not stand in executable memory is carried out elsewhere.
 //
-// Branches, and instructions that only load a constant, are emulated: apply() changes the registers. All others are
-// stepped: a form of them without any forbidden sequence is put on a page that the kernel alone can write, followed by
+// Branches, and instructions that only load a register or compare memory with a constant, are emulated: apply() changes
+// the registers. That is one exception; all others take two, as they are stepped: a form of them without any forbidden sequence is put on a page that the kernel alone can write, followed by
 // kTrap, and executed there with the program's registers. What holds the sequence (displacement, immediate, a
 // RIP-relative address) is handed over in a scratch register, which the program gets back unchanged.
 #pragma once
@@ -32,11 +32,11 @@ struct Registers {
     uint64_t operator[](Register r) const { return general[static_cast<unsigned>(r)]; }
 };
 
-// The program's memory, for branches through memory and calls.
+// The program's memory.
 class Memory {
   public:
-    // EFAULT.
-    virtual Result<uint64_t> read64(uint64_t address) = 0;
+    // EFAULT. 1, 2, 4 or 8 bytes, read at once.
+    virtual Result<uint64_t> read(uint64_t address, unsigned bytes) = 0;
     virtual Result<void> write64(uint64_t address, uint64_t value) = 0;
 
   protected:
@@ -67,6 +67,8 @@ enum class Action : uint8_t {
     kReturn,        // ret, ret imm16 (`value`: bytes to drop)
     kLoadConstant,  // mov register, imm
     kLoadAddress,   // lea
+    kLoad,          // mov register, memory; movzx: `memory_bytes` are read
+    kCompare,       // cmp memory, imm: the flags change
     kNothing,       // nop, endbr64, prefetch
 };
 
@@ -79,7 +81,8 @@ struct SafeForm {
     Action action{};
     uint8_t length = 0;         // of the original instruction
     uint8_t condition = 0;
-    uint8_t operand_bytes = 0;  // kLoadConstant, kLoadAddress: size of the register written (4 clears the upper half)
+    uint8_t operand_bytes = 0;  // kLoad*: size of the register written (4 clears the upper half); kCompare: of both sides
+    uint8_t memory_bytes = 0;   // kLoad
     bool high_byte = false;     // kLoadConstant: the register is AH, CH, DH or BH
     Register target = Register::kNone;
     MemoryOperand memory;
@@ -94,8 +97,8 @@ struct SafeForm {
 // made safe, or if it is none. Deterministic: inspection and execution get the same answer.
 std::optional<SafeForm> safe_form(std::span<const std::byte> instruction);
 
-// Carries out every action but kStep. On success `registers.rip` is where to continue; EFAULT (a call's stack, a branch's
-// pointer) leaves `registers` unchanged, and the fault is the program's.
+// Carries out every action but kStep. On success `registers.rip` is where to continue; EFAULT (memory that cannot be
+// reached) leaves `registers` unchanged, and the fault is the program's.
 Result<void> apply(const SafeForm& form, Registers& registers, Memory& memory);
 
 // kStep: what to load into scratch[i].reg before the step. Its old value is put back after the step, and before
