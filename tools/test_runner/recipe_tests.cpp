@@ -28,6 +28,12 @@ void expect_equal(TestResult& result, const std::string& what, const std::string
     result.comments.push_back(what + ": expected " + shell_quote(expected) + ", got " + shell_quote(got));
 }
 
+void expect_part(TestResult& result, const std::string& what, const std::string& part, const std::string& got) {
+    if (got.find(part) != std::string::npos) return;
+    result.passed = false;
+    result.comments.push_back(what + ": expected " + shell_quote(part) + " in " + shell_quote(got.substr(0, 200)));
+}
+
 void add_errors(TestResult& result, const std::string& errors) {
     std::vector<std::string> lines = split(errors, '\n');
     constexpr size_t kLastLines = 20;
@@ -52,6 +58,7 @@ TestResult run_program(const Recipe& recipe, const RecipeTest& test, const Place
     }
     expect_equal(result, "exit status", std::to_string(test.status), std::to_string(run.status));
     if (test.stdout_text) expect_equal(result, "stdout", *test.stdout_text, run.output);
+    expect_part(result, "stdout", test.contains, run.output);
     if (!result.passed) add_errors(result, run.errors);
     return result;
 }
@@ -118,10 +125,7 @@ TestResult fetch_page(const Recipe& recipe, const RecipeTest& test, const Places
     }
     TestResult result = {.name = {}, .passed = true, .comments = {}};
     expect_equal(result, "HTTP status", "200", std::to_string(response.status));
-    if (response.body.find(test.contains) == std::string::npos) {
-        result.passed = false;
-        result.comments.push_back("the page lacks '" + test.contains + "': " + response.body.substr(0, 200));
-    }
+    expect_part(result, "the page", test.contains, response.body);
     if (!result.passed) add_errors(result, machine.errors());
     return result;
 }
