@@ -1,5 +1,5 @@
-// red_zone TICKS: a leaf function keeps data in its red zone, alone and around an inlined `syscall`, while the program is
-// interrupted TICKS times (test_tick_hz; counted by the kernel as entries). Prints "started", and what became of the data.
+// red_zone TICKS [CALLS]: a leaf function keeps data in its red zone, alone and around an inlined `syscall` (CALLS in a
+// million rounds), while the program is interrupted TICKS times (test_tick_hz; counted by the kernel as entries). Prints "started", and what became of the data.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,16 +39,18 @@ __attribute__((noinline)) uint64_t spin(uint64_t rounds, uint64_t calls) {
 
 }  // namespace
 
-int main(int, char** arguments) {
-    uint64_t wanted = arguments[1] ? strtoull(arguments[1], nullptr, 10) : 20000, bad = 0, calls = 0;
+int main(int count, char** arguments) {
+    const uint64_t wanted = count > 1 ? strtoull(arguments[1], nullptr, 10) : 20000;
+    const uint64_t calls_a_round = count > 2 ? strtoull(arguments[2], nullptr, 10) : 100000;
+    uint64_t bad = 0, calls = 0;
     puts("started");
     fflush(stdout);
     uint64_t start = entries();
     if (start == 0) return puts("the kernel does not count entries"), 1;
     while (bad == 0 && entries() - start - calls < wanted) {
-        bad = spin(1000000, 100000);
-        calls += 100000 + 8;  // and what entries() calls, at most
+        bad = spin(1000000, calls_a_round);
+        calls += calls_a_round + 8;  // and what entries() calls, at most
     }
-    printf("red zone through %s ticks: %s\n", arguments[1] ? arguments[1] : "20000", bad == 0 ? "kept" : "damaged");
+    printf("red zone through %lu ticks: %s\n", (unsigned long)wanted, bad == 0 ? "kept" : "damaged");
     return bad != 0;
 }
