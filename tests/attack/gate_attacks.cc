@@ -12,6 +12,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +45,7 @@ void catch_all() {
     struct sigaction action {};
     action.sa_handler = on_signal;
     action.sa_flags = SA_ONSTACK | SA_NODEFER;
-    for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) sigaction(signal, &action, nullptr);
+    for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGALRM}) sigaction(signal, &action, nullptr);
 }
 
 template <typename Access>
@@ -123,6 +124,13 @@ bool near_wrpkru(uint64_t at) {
     return false;
 }
 
+// Some jumps are system calls that wait: SIGALRM ends them.
+void end_waits_after(long microseconds) {
+    itimerval timer{};
+    timer.it_value.tv_usec = microseconds;
+    setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
 bool sweep(bool everywhere, unsigned& repelled) {
     for (uint64_t* word = own_stack; word != own_stack + 1024; word++) *word = reinterpret_cast<uint64_t>(landed);
     uint64_t end = kStubs;
@@ -140,7 +148,9 @@ bool sweep(bool everywhere, unsigned& repelled) {
             jump_stack = stack;
             forge(reinterpret_cast<Frame*>(stack));
             did_land = false;
+            if (everywhere) end_waits_after(100'000);
             if (sigsetjmp(back, 0) == 0) jump_now();
+            if (everywhere) end_waits_after(0);
             if (did_land && kernel_is_open()) {
                 printf("jumps into the stubs: SUCCEEDED at 0x%llx\n", static_cast<unsigned long long>(at - kExposed));
                 return true;
