@@ -301,7 +301,7 @@ Result<size_t> Epoll::collect(UserOut<EpollEvent> events, size_t capacity) {
 }
 
 Result<size_t> Epoll::wait_slowly(UserOut<EpollEvent> events, size_t capacity, Nanoseconds deadline) {
-    for (bool last = false; !last;) {
+    for (;;) {
         ThreadWaiter waiter(true);
         sched::prepare_sleep(sched::Interruptible::kYes);
         waiters_.add(waiter);
@@ -309,13 +309,13 @@ Result<size_t> Epoll::wait_slowly(UserOut<EpollEvent> events, size_t capacity, N
         if (has_ready_.load()) sched::cancel_sleep();
         else outcome = sched::sleep(deadline);
         waiters_.remove(waiter);
-        if (outcome == sched::Wake::kInterrupted && !has_ready_.load()) return fail(Errno::kIntr);
-        last = outcome != sched::Wake::kWoken;
-        if (!has_ready_.load(std::memory_order_acquire)) continue;
-        size_t count = TRY(collect(events, capacity));
-        if (count > 0) return count;
+        if (has_ready_.load(std::memory_order_acquire)) {
+            size_t count = TRY(collect(events, capacity));
+            if (count > 0) return count;  // else what was ready is no more
+        }
+        if (outcome == sched::Wake::kInterrupted) return fail(Errno::kIntr);
+        if (outcome == sched::Wake::kTimeout) return 0;
     }
-    return 0;
 }
 
 uint32_t Epoll::poll(PollRegistrar* registrar) {

@@ -227,3 +227,31 @@ CASE(epoll_socket_hangup) {
     close(pair[1]);
     show_events("closed", epoll);
 }
+
+CASE_WITH_LIMIT(epoll_wait_without_timeout_gives_no_zero, 120) {
+    // What became ready is taken away by another process, and a signal comes, before the sleeper looks.
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    sigaction(SIGUSR1, &action, nullptr);
+    int event = MUST(eventfd(0, EFD_NONBLOCK)), epoll = MUST(epoll_create1(0));
+    MUST(add(epoll, event, EPOLLIN, 1));
+    pid_t waiter = getpid(), teaser = spawn([&] {
+        for (;;) {
+            eventfd_t value;
+            eventfd_write(event, 1);
+            eventfd_read(event, &value);
+            kill(waiter, SIGUSR1);
+        }
+        return 0;
+    });
+    int interrupted = 0, zeros = 0, wrong = 0;
+    while (interrupted < 2000) {
+        epoll_event ready;
+        int count = epoll_wait(epoll, &ready, 1, -1);
+        if (count == 0) zeros++;
+        else if (count < 0) errno == EINTR ? interrupted++ : wrong++;
+    }
+    kill(teaser, SIGKILL);
+    wait_for(teaser);
+    print("zeros %d, wrong errors %d\n", zeros, wrong);
+}
