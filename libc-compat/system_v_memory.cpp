@@ -218,7 +218,8 @@ Result<UserAddr> sys_shmat(Context& context, int id, uint64_t address, int flags
                                             : mm::Placement::kFixedNoReplace;
     request.object = segment;
     uint64_t limit = context.limit(process::kLimitAddressSpace);
-    if (limit != process::kUnlimited && context.address_space().mapped_pages() + segment->pages() > limit >> core::kPageShift) {
+    if (limit != process::kUnlimited &&
+        context.address_space().mapped_pages() + segment->pages() > limit >> core::kPageShift) {
         return fail(Errno::kNoMem);
     }
     auto at = context.address_space().map(request);

@@ -1,10 +1,8 @@
 // tsc_mhz: how fast this machine's time-stamp counter runs, in MHz: what bench/table divides cycles by. A guest on KVM
 // reads the same counter.
 #include <time.h>
-#include <x86intrin.h>
 
-#include <cstdint>
-#include <cstdio>
+#include "bench.h"
 
 static uint64_t nanoseconds() {
     timespec now;
@@ -14,9 +12,9 @@ static uint64_t nanoseconds() {
 
 int main() {
     constexpr uint64_t kTime = 200'000'000;
-    const uint64_t start = nanoseconds(), first = __rdtsc();
+    const uint64_t start = nanoseconds(), first = isobench::ticks();
     uint64_t end;
     do end = nanoseconds();
     while (end - start < kTime);
-    printf("%.1f\n", (double)(__rdtsc() - first) * 1000 / (double)(end - start));
+    printf("%.1f\n", (double)(isobench::ticks() - first) * 1000 / (double)(end - start));
 }

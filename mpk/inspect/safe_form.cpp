@@ -21,6 +21,11 @@ bool has_rex(const Instruction& instruction) { return (instruction.attributes & 
 bool rex_b(const Instruction& instruction) { return has_rex(instruction) && instruction.raw.rex.B; }
 bool rex_w(const Instruction& instruction) { return has_rex(instruction) && instruction.raw.rex.W; }
 
+// Register of the ModRM byte's reg field.
+Register named_register(const Instruction& instruction) {
+    return extended(instruction.raw.modrm.reg, has_rex(instruction) && instruction.raw.rex.R);
+}
+
 bool has_prefix(const Instruction& instruction, uint8_t value) {
     for (unsigned i = 0; i < instruction.raw.prefix_count; i++)
         if (instruction.raw.prefixes[i].value == value) return true;
@@ -87,7 +92,7 @@ bool take_constant(const Instruction& instruction, SafeForm& form) {
     form.operand_bytes = operand_bytes(instruction);
     if (opcode == 0x8d && !is_register_form(instruction)) {
         form.action = Action::kLoadAddress;
-        form.target = extended(instruction.raw.modrm.reg, has_rex(instruction) && instruction.raw.rex.R);
+        form.target = named_register(instruction);
         form.memory = memory_operand(instruction);
         return true;
     }
@@ -129,9 +134,7 @@ bool take_read(const Instruction& instruction, SafeForm& form) {
     } else {
         return false;
     }
-    if (form.action == Action::kLoad) {
-        form.target = extended(instruction.raw.modrm.reg, has_rex(instruction) && instruction.raw.rex.R);
-    }
+    if (form.action == Action::kLoad) form.target = named_register(instruction);
     form.memory = memory_operand(instruction);
     return true;
 }

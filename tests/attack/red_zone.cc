@@ -1,5 +1,6 @@
 // red_zone TICKS [CALLS]: a leaf function keeps data in its red zone, alone and around an inlined `syscall` (CALLS in a
-// million rounds), while the program is interrupted TICKS times (test_tick_hz; counted by the kernel as entries). Prints "started", and what became of the data.
+// million rounds), while the program is interrupted TICKS times (test_tick_hz; counted by the kernel as entries). Prints
+// "started", and what became of the data.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
