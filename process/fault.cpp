@@ -2,6 +2,7 @@
 #include "process/fault.h"
 
 #include "arch/x86_64/entry.h"
+#include "arch/x86_64/user_state.h"
 #include "mpk/exposed_slot.h"
 #include "process/code_site.h"
 #include "process/out_of_memory.h"
@@ -12,8 +13,9 @@ namespace process {
 
 namespace {
 
-constexpr int kIllIllOpn = 2, kFpeIntDiv = 1, kFpeFltInv = 7, kSegvMapErr = 1, kSegvAccErr = 2,
-    kSegvPkuErr = 4, kBusAdrAln = 1, kBusAdrErr = 2, kTrapBrkpt = 1, kTrapTrace = 2;
+constexpr int kIllIllOpn = 2, kFpeIntDiv = 1, kFpeFltDiv = 3, kFpeFltOvf = 4, kFpeFltUnd = 5, kFpeFltRes = 6,
+    kFpeFltInv = 7, kSegvMapErr = 1, kSegvAccErr = 2, kSegvPkuErr = 4, kBusAdrAln = 1, kBusAdrErr = 2, kTrapBrkpt = 1,
+    kTrapTrace = 2;
 constexpr uint64_t kErrorWrite = 1 << 1, kErrorFetch = 1 << 4, kErrorProtectionKey = 1 << 5;
 
 SignalInfo fault_info(int signal, int code, uint64_t address) {
@@ -51,14 +53,23 @@ bool resolve_page_fault(Thread& thread, uint64_t error_code, uint64_t address, S
     return false;
 }
 
+// Of several the first in this order, which is Linux's.
+int floating_point_code(uint32_t exceptions) {
+    if (exceptions & arch::kFpInvalid) return kFpeFltInv;
+    if (exceptions & arch::kFpZeroDivide) return kFpeFltDiv;
+    if (exceptions & arch::kFpOverflow) return kFpeFltOvf;
+    if (exceptions & (arch::kFpUnderflow | arch::kFpDenormal)) return kFpeFltUnd;
+    return kFpeFltRes;
+}
+
 SignalInfo exception_info(uint64_t vector, const arch::TrapFrame& frame) {
     switch (vector) {
         case 0: return fault_info(kSigFpe, kFpeIntDiv, frame.rip);
         case 1: return fault_info(kSigTrap, kTrapTrace, frame.rip);
         case 3: return fault_info(kSigTrap, kSiKernel, 0);
         case 6: return fault_info(kSigIll, kIllIllOpn, frame.rip);
-        case 16:
-        case 19: return fault_info(kSigFpe, kFpeFltInv, frame.rip);
+        case 16: return fault_info(kSigFpe, floating_point_code(arch::raised_x87_exceptions()), frame.rip);
+        case 19: return fault_info(kSigFpe, floating_point_code(arch::raised_sse_exceptions()), frame.rip);
         case 17: return fault_info(kSigBus, kBusAdrAln, 0);
         case 11:
         case 12: return fault_info(kSigBus, kSiKernel, 0);

@@ -111,6 +111,7 @@ Result<void> build_signal_frame(Thread& thread, arch::TrapFrame& frame, const Si
         TRY(copy_out_info(UserOut<UserSignalInfo>(place.frame + offsetof(SignalFrame, info)), info));
     }
 
+    arch::reset_fpstate();
     if (static_cast<uint32_t>(stack.flags) & kSsAutoDisarm) stack = SignalStack{};
     // Handlers run with the keys of a fresh program (pkeys(7), "Protection keys and signal handlers").
     thread.interrupted_keys.entered(place.frame, arch::program_pkru());

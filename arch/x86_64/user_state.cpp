@@ -44,6 +44,15 @@ void xsave(std::byte* area) { asm volatile("xsave64 (%0)" : : "r"(area), ALL_COM
 void xsave_optimized(std::byte* area) { asm volatile("xsaveopt64 (%0)" : : "r"(area), ALL_COMPONENTS : "memory"); }
 void xrstor(const std::byte* area) { asm volatile("xrstor64 (%0)" : : "r"(area), ALL_COMPONENTS : "memory"); }
 
+// Nothing but MXCSR: XRSTOR puts each component that the header does not name into its initial state (SDM vol. 1,
+// 13.8) and reads no further than the header.
+struct alignas(64) FreshArea {
+    std::byte before_mxcsr[kMxcsrOffset]{};
+    uint32_t mxcsr = kMxcsrDefault;
+    std::byte rest[kHeaderOffset + 64 - kMxcsrOffset - sizeof(uint32_t)]{};
+};
+constexpr FreshArea kFreshArea;
+
 void initialize_area(std::byte* area) {
     std::memset(area, 0, area_size);
     std::memcpy(area, &kFcwDefault, sizeof(kFcwDefault));
@@ -57,7 +66,9 @@ std::byte* allocate_area() {
 }  // namespace
 
 ISOUNIK_INIT void initialize_fpu() {
-    init_write_cr0((read_cr0() & ~uint64_t{0b1100}) | 0b10);                 // EM = TS = 0, MP = 1
+    // Paging, write protection and the cache on (INIT leaves CD and NW set); x87 errors as #MF (SDM vol. 3, 2.5).
+    constexpr uint64_t kPe = 1, kMp = 1 << 1, kEt = 1 << 4, kNe = 1 << 5, kWp = 1 << 16, kPg = uint64_t{1} << 31;
+    init_write_cr0(kPe | kMp | kEt | kNe | kWp | kPg);
     init_write_cr4(read_cr4() | 1 << 9 | 1 << 10 | 1 << 18);                 // OSFXSR, OSXMMEXCPT, OSXSAVE
     CpuidResult supported = cpuid(0xd, 0);
     uint32_t features = kXcr0X87 | kXcr0Sse;
@@ -180,11 +191,12 @@ Result<void> save_signal_fpstate(UserAddr destination) {
     return {};
 }
 
+void reset_fpstate() { xrstor(reinterpret_cast<const std::byte*>(&kFreshArea)); }
+
 Result<void> restore_signal_fpstate(UserAddr source) {
     std::byte* area = processor().user_state->xsave_area;  // free while the thread is in the kernel
     if (source.is_null()) {
-        initialize_area(area);
-        xrstor(area);
+        reset_fpstate();
         return {};
     }
     if (fits_in_program(source.value()) && load_own_fpstate(source.value())) return {};
@@ -208,6 +220,19 @@ Result<void> restore_signal_fpstate(UserAddr source) {
     std::memcpy(area + kMxcsrOffset, &mxcsr, sizeof(mxcsr));
     xrstor(area);
     return {};
+}
+
+uint32_t raised_x87_exceptions() {
+    uint16_t control, status;
+    asm volatile("fnstcw %0; fnstsw %1" : "=m"(control), "=m"(status));
+    return status & ~control & kFloatingPointExceptions;
+}
+
+uint32_t raised_sse_exceptions() {
+    constexpr uint32_t kMaskShift = 7;
+    uint32_t mxcsr;
+    asm volatile("stmxcsr %0" : "=m"(mxcsr));
+    return mxcsr & ~(mxcsr >> kMaskShift) & kFloatingPointExceptions;
 }
 
 uint64_t fs_base() { return read_fs_base(); }

@@ -42,9 +42,20 @@ size_t signal_fpstate_size();
 // Writes the running thread's FPU state to `destination` in the program's memory as Linux lays it out in a
 // signal frame (fpstate with sw_reserved: magic1, extended_size, xfeatures, xstate_size; then magic2). EFAULT.
 Result<void> save_signal_fpstate(UserAddr destination);
+// Gives the running thread the FPU state of a fresh program, which signal handlers start with.
+void reset_fpstate();
 // Restores it from a signal frame. A null address resets to the initial state. Malformed: EINVAL (the caller
 // kills the program with SIGSEGV); unknown or reserved bits never reach the hardware.
 Result<void> restore_signal_fpstate(UserAddr source);
+
+// Exceptions that the running thread's x87 or SSE unit has met and does not mask: the reason of an #MF or #XM (SDM
+// vol. 1, 8.1.3 and 10.2.3).
+enum FloatingPointException : uint32_t {
+    kFpInvalid = 1 << 0, kFpDenormal = 1 << 1, kFpZeroDivide = 1 << 2, kFpOverflow = 1 << 3, kFpUnderflow = 1 << 4,
+    kFpPrecision = 1 << 5, kFloatingPointExceptions = (1 << 6) - 1,
+};
+uint32_t raised_x87_exceptions();
+uint32_t raised_sse_exceptions();
 
 // FS and GS base of the running thread (arch_prctl, clone's CLONE_SETTLS for the child's record).
 uint64_t fs_base();

@@ -267,6 +267,10 @@ CASE(stop_signals_stop) {
 
 static void divide_by_zero() { asm volatile("xor %%ecx, %%ecx; mov $1, %%eax; cltd; idiv %%ecx" ::: "eax", "ecx", "edx"); }
 
+static void x87_divide(double dividend, double divisor, uint16_t control) {
+    asm volatile("fninit; fldcw %2; fldl %0; fdivl %1; fwait" : : "m"(dividend), "m"(divisor), "m"(control));
+}
+
 static sigjmp_buf escape;
 static void jump_out(int signal, siginfo_t* info, void*) {
     seen_signal = signal;
@@ -294,6 +298,10 @@ CASE(fault_signals_and_codes) {
     catch_fault("kernel half", [] { (void)*(volatile char*)0xffffffff80000000; }, SIGSEGV);
     catch_fault("not canonical", [] { (void)*(volatile char*)0x8000000000000000; }, SIGSEGV);
     catch_fault("division", divide_by_zero, SIGFPE);
+    // Control words that do not mask invalid, division by zero, inexact. (QEMU's TCG makes no exceptions of SSE.)
+    catch_fault("x87 invalid", [] { x87_divide(0.0, 0.0, 0x37e); }, SIGFPE);
+    catch_fault("x87 division", [] { x87_divide(1.0, 0.0, 0x37b); }, SIGFPE);
+    catch_fault("x87 inexact", [] { x87_divide(1.0, 3.0, 0x35f); }, SIGFPE);
     catch_fault("ud2", [] { asm volatile("ud2"); }, SIGILL);
     catch_fault("int3", [] { asm volatile("int3"); }, SIGTRAP);
     catch_fault("hlt", [] { asm volatile("hlt"); }, SIGSEGV);
@@ -302,6 +310,43 @@ CASE(fault_signals_and_codes) {
         static char data[16] = {(char)0xc3};
         ((void (*)())data)();
     }, SIGSEGV);
+}
+
+static struct FpuControl {
+    uint16_t x87, status;
+    uint32_t mxcsr;
+} in_handler;
+
+static FpuControl fpu_control() {
+    FpuControl now;
+    asm volatile("fnstcw %0; fnstsw %1; stmxcsr %2" : "=m"(now.x87), "=m"(now.status), "=m"(now.mxcsr));
+    return now;
+}
+
+static void print_fpu(const char* where, const FpuControl& control) {
+    print("%s: x87 control %#x status %#x, mxcsr %#x\n", where, control.x87, control.status, control.mxcsr);
+}
+
+CASE(handler_starts_with_a_fresh_fpu) {
+    struct sigaction action = {};
+    action.sa_handler = [](int) { in_handler = fpu_control(); };
+    sigaction(SIGUSR1, &action, nullptr);
+    const uint16_t x87 = 0x27f;
+    const uint32_t mxcsr = 0x7fc0;
+    FpuControl after;
+    long result;
+    // Two values on the x87 stack; a system call, so that nothing in between uses it.
+    asm volatile("fninit; fldcw %4; ldmxcsr %5; fld1; fldz; syscall\n"
+                 "fnstcw %1; fnstsw %2; stmxcsr %3; fninit"
+                 : "=a"(result), "=m"(after.x87), "=m"(after.status), "=m"(after.mxcsr)
+                 : "m"(x87), "m"(mxcsr), "a"((long)SYS_tgkill), "D"((long)getpid()), "S"((long)gettid()),
+                   "d"((long)SIGUSR1)
+                 : "rcx", "r11", "memory");
+    const uint32_t normal = 0x1f80;
+    asm volatile("ldmxcsr %0" : : "m"(normal));
+    print("tgkill = %ld\n", result);
+    print_fpu("in the handler", in_handler);
+    print_fpu("after it", after);
 }
 
 CASE(fault_without_handler_kills) {
