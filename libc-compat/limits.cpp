@@ -74,10 +74,14 @@ Result<void> sys_prlimit64(Context& context, int pid, unsigned resource, UserIn<
 Result<void> sys_getrusage(Context& context, int who, UserOut<UserRusage> usage) {
     constexpr int kSelf = 0, kChildren = -1, kThread = 1;
     process::Usage sum;
-    if (who == kSelf) sum = process::usage_of(context.process());
-    else if (who == kChildren) sum = context.process().children_usage;
-    else if (who == kThread) sum = process::usage_of(context.thread);
-    else return fail(Errno::kInval);
+    if (who == kChildren) {
+        sum = context.process().children_usage;
+    } else {
+        if (who != kSelf && who != kThread) return fail(Errno::kInval);
+        process::note_resident_pages(context.process(), *context.thread.address_space);
+        sum = who == kSelf ? process::usage_of(context.process()) : process::usage_of(context.thread);
+        sum.max_resident_kib = context.process().max_resident_kib;
+    }
     return arch::copy_out(usage, to_rusage(sum));
 }
 

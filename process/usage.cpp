@@ -52,7 +52,8 @@ void note_resident_pages(Process& process, mm::AddressSpace& space) {
     // There are never more than mapped ones, and these are counted already.
     if (space.mapped_pages() * kKibPerPage <= process.max_resident_kib) return;
     const uint64_t kib = space.sizes().resident_pages * kKibPerPage;
-    if (kib > process.max_resident_kib) process.max_resident_kib = kib;
+    uint64_t most = process.max_resident_kib;
+    while (kib > most && !process.max_resident_kib.compare_exchange_weak(most, kib)) {}
 }
 
 Nanoseconds cpu_time_of(Process& process) {

@@ -11,7 +11,7 @@ inline constexpr Nanoseconds kNanosecondsPerTick = 1'000'000'000 / kTicksPerSeco
 // Living and dead threads together. Lock taken: signal_lock.
 Usage usage_of(Process& process);
 Usage usage_of(const Thread& thread);
-// Before a process leaves a space: the most that it had in memory (ru_maxrss).
+// Before a process leaves a space, or asks: the most that it had in memory (ru_maxrss). Looks at the space's tables.
 void note_resident_pages(Process& process, mm::AddressSpace& space);
 // User plus system time.
 Nanoseconds cpu_time_of(Process& process);

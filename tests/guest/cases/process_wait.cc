@@ -165,6 +165,22 @@ CASE(wait_gives_rusage) {
     SHOW(syscall(SYS_getrusage, RUSAGE_SELF, bad_address()));
 }
 
+CASE(most_resident_memory) {
+    constexpr size_t kSize = 16 << 20, kKib = kSize >> 10;
+    rusage before = {}, with = {}, after = {}, thread = {};
+    SHOW(getrusage(RUSAGE_SELF, &before));
+    CHECK(before.ru_maxrss > 0);
+    void* memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(memory, 1, kSize);
+    SHOW(getrusage(RUSAGE_SELF, &with));
+    CHECK(with.ru_maxrss >= before.ru_maxrss + static_cast<long>(kKib) - 512);
+    munmap(memory, kSize);
+    SHOW(getrusage(RUSAGE_SELF, &after));
+    CHECK(after.ru_maxrss >= with.ru_maxrss - 512);
+    SHOW(getrusage(RUSAGE_THREAD, &thread));
+    CHECK(thread.ru_maxrss >= with.ru_maxrss - 512);
+}
+
 CASE(ignored_sigchld_reaps) {
     signal(SIGCHLD, SIG_IGN);
     pid_t pid = spawn([] { return 0; });
