@@ -81,6 +81,7 @@ class DentryCache {
         raw->next_ = bucket.first;
         raw->hashed_ = true;
         bucket.first = raw;
+        raw->parent_->cached_children_.fetch_add(1, std::memory_order_relaxed);
         cached_count.fetch_add(1, std::memory_order_relaxed);
     }
 
@@ -139,8 +140,10 @@ class DentryCache {
         return dentry.reference_count() == 1 && !dentry.used_.exchange(false, std::memory_order_relaxed);
     }
 
-    static Inode* inode_or_null(const Dentry& dentry) { return dentry.inode_.get(); }
     static const Dentry* parent(const Dentry& dentry) { return dentry.parent_.get(); }
+    static bool has_children(const Dentry& dentry) {
+        return dentry.cached_children_.load(std::memory_order_relaxed) != 0;
+    }
 
     static void swap_place(Dentry& first, Dentry& second) {
         std::swap(first.parent_, second.parent_);
@@ -156,6 +159,7 @@ class DentryCache {
         *link = dentry->next_;
         dentry->next_ = nullptr;
         dentry->hashed_ = false;
+        dentry->parent_->cached_children_.fetch_sub(1, std::memory_order_relaxed);
         cached_count.fetch_sub(1, std::memory_order_relaxed);
         return Ref<Dentry>::adopt(dentry);
     }
@@ -271,6 +275,7 @@ void dentry_added_locked(Ref<Dentry> dentry) {
 void dentry_removed_locked(Dentry& dentry) {
     DentryCache::mark_deleted(dentry);
     DentryCache::take(dentry).reset();  // the caller holds another reference
+    if (DentryCache::has_children(dentry)) forget_children(dentry);
 }
 
 void dentry_moved_locked(Dentry& moved, Dentry& placeholder, Dentry* replaced) {

@@ -76,6 +76,7 @@ class Dentry final : public core::RefCounted {
     std::atomic<bool> used_{false};  // since the eviction hand last passed
     uint8_t name_size_ = 0;
     FileType type_{};
+    std::atomic<uint32_t> cached_children_{0};
     Ref<Dentry> parent_;
     Ref<Inode> inode_;
     char short_name_[36];
@@ -94,7 +95,7 @@ Result<Ref<Dentry>> child_locked(Dentry& directory, std::string_view name);
 // Changes of names that have succeeded in the file system, while the caller holds the directories' locks.
 // They cannot fail. References returned are to be dropped after the locks.
 void dentry_added_locked(Ref<Dentry> dentry);                        // replaces a negative one
-void dentry_removed_locked(Dentry& dentry);
+void dentry_removed_locked(Dentry& dentry);                         // a directory's negative children go with it
 // `moved` becomes `target_name` of `new_parent` (a prepared, uncached dentry lends place and name); `replaced`
 // may be null. Exchange: both change places.
 void dentry_moved_locked(Dentry& moved, Dentry& placeholder, Dentry* replaced);

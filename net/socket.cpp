@@ -123,6 +123,9 @@ Result<void> Socket::set_option(int level, int name, std::span<const std::byte> 
     }
     case kSoRcvTimeo: options_.receive_timeout = TRY(option_timeout(value)); return {};
     case kSoSndTimeo: options_.send_timeout = TRY(option_timeout(value)); return {};
+    case kSoBindToDevice:  // no socket is bound to one
+        if (value.empty() || value[0] == std::byte{0}) return {};
+        return fail(Errno::kNoProtoOpt);
     case kSoType: case kSoProtocol: case kSoDomain: case kSoError: case kSoAcceptConn: case kSoPeerCred:
     case kSoPeerName: case kSoPeerGroups: case kSoSndLowat:
         return fail(Errno::kNoProtoOpt);
@@ -187,6 +190,7 @@ Result<size_t> Socket::get_option(int level, int name, std::span<std::byte> valu
         Linger linger{options_.linger, options_.linger_seconds};
         return put_option(value, &linger, sizeof(linger));
     }
+    case kSoBindToDevice: return 0;
     case kSoPeerName: {
         SocketAddress peer = TRY(peer_address());
         if (peer.size < value.size()) return put_option(value, peer.bytes, peer.size);

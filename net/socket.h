@@ -22,8 +22,9 @@ inline constexpr int kSolSocket = 1, kSolIp = 0, kSolTcp = 6, kSolUdp = 17, kSol
 inline constexpr int kSoDebug = 1, kSoReuseAddr = 2, kSoType = 3, kSoError = 4, kSoDontRoute = 5, kSoBroadcast = 6,
     kSoSndBuf = 7, kSoRcvBuf = 8, kSoKeepAlive = 9, kSoOobInline = 10, kSoPriority = 12, kSoLinger = 13,
     kSoReusePort = 15, kSoPassCred = 16, kSoPeerCred = 17, kSoRcvLowat = 18, kSoSndLowat = 19, kSoRcvTimeo = 20,
-    kSoSndTimeo = 21, kSoPeerName = 28, kSoTimestamp = 29, kSoAcceptConn = 30, kSoSndBufForce = 32,
-    kSoRcvBufForce = 33, kSoProtocol = 38, kSoDomain = 39, kSoIncomingCpu = 49, kSoPeerGroups = 59;
+    kSoSndTimeo = 21, kSoBindToDevice = 25, kSoPeerName = 28, kSoTimestamp = 29, kSoAcceptConn = 30,
+    kSoSndBufForce = 32, kSoRcvBufForce = 33, kSoProtocol = 38, kSoDomain = 39, kSoIncomingCpu = 49,
+    kSoPeerGroups = 59;
 
 // A struct sockaddr of any family, as a program gave it or will get it.
 struct SocketAddress {

@@ -25,8 +25,8 @@ namespace {
 constexpr const char* kScratch = "/tmp/fuzz";
 constexpr uint64_t kSecret = 0x5ec12e7c0ffee5ec;
 constexpr unsigned kStalledMs = 8;
-// Caches of names and slabs may fill up; a leak of one page in a hundred attempts shows.
-constexpr long kSlackPages = 512;
+// Caches of names and slabs may fill up; a leak of one page in a thousand attempts shows in a long run.
+constexpr long kSlackPages = 128;
 
 int to_neighbour[2], from_neighbour[2];
 

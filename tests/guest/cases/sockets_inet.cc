@@ -247,6 +247,11 @@ CASE(tcp_options) {
     print("%d\n", value);
     SHOW(getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &length));
     print("%d\n", value);
+    char device[16] = {};
+    length = sizeof device;
+    SHOW(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length));
+    print("length %u\n", length);
+    SHOW(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 1));
     SHOW(setsockopt(fd, IPPROTO_TCP, 999, &value, sizeof value));
     SHOW(getsockopt(fd, IPPROTO_TCP, 999, &value, &length));
     SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, 1));

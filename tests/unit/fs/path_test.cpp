@@ -250,6 +250,15 @@ TEST_F(Paths, DeepTreesCostNoStack) {
     EXPECT_TRUE(rename("/d", "/moved") == kOk);
 }
 
+TEST_F(Paths, NamesThatARemovedDirectoryHadNotAreForgotten) {
+    const size_t before = fs::dentry_statistics().cached;
+    ASSERT_EQ(mkdir("/short-lived"), kOk);
+    for (int i = 0; i < 10; i++) EXPECT_EQ(lookup_error("/short-lived/absent" + std::to_string(i)), Errno::kNoEnt);
+    EXPECT_EQ(fs::dentry_statistics().cached, before + 11);
+    ASSERT_EQ(rmdir("/short-lived"), kOk);
+    EXPECT_EQ(fs::dentry_statistics().cached, before);
+}
+
 TEST_F(Paths, TheCacheIsBounded) {
     for (int i = 0; i < 12000; i++) EXPECT_EQ(lookup_error("/absent" + std::to_string(i)), Errno::kNoEnt);
     auto statistics = fs::dentry_statistics();
