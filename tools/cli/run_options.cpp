@@ -15,7 +15,7 @@ void add_root_options(CLI::App& app, RunOptions& options) {
                    "Example: --rootfs ./root -- /bin/hello world")
         ->type_name("DIR");
     app.add_option("--packages", options.packages,
-                   "Add Debian packages with all their dependencies to the root. Example: --packages strace,procps")
+                   "Add Debian packages with all their dependencies to the root. Example: --packages bash,procps")
         ->type_name("A,B")
         ->delimiter(',')
         ->allow_extra_args(false);
