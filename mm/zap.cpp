@@ -117,6 +117,9 @@ Result<void> State::move_entries(UserRange source, UserAddr destination, FlushBa
             PageTables::set(leaf, i, PageEntry());
             if (entry.is_present()) batch.stale(from);
         }
+    });
+    // Not before all is moved: the same table may be one's source and another's destination.
+    tables.for_each_leaf(source, [&](PageTable&, UserAddr base, unsigned, unsigned) {
         tables.drop_if_empty(base, batch);
     });
     return {};

@@ -141,6 +141,18 @@ CASE(mremap_grows_and_moves) {
     print("no room: %s\n", failed(mremap(target, kPage, 2 * kPage, 0)));
 }
 
+CASE(mremap_into_the_table_that_it_empties) {
+    constexpr size_t kTable = 2 << 20;  // what a page table maps
+    char* memory = map(4 * kTable);
+    char* table_end = (char*)(((uintptr_t)memory + 3 * kTable - 1) & ~(kTable - 1));
+    char *from = table_end - kPage, *to = from - kTable;
+    munmap(memory, 4 * kTable);
+    MUST(mmap(from, 3 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == from ? 0 : -1);
+    for (int i = 0; i < 3; i++) from[i * kPage] = (char)('a' + i);
+    CHECK(mremap(from, 3 * kPage, 3 * kPage, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+    print("%c %c %c\n", to[0], to[kPage], to[2 * kPage]);
+}
+
 CASE(madvise_dontneed_zeroes) {
     COVERS(madvise);
     COVERS_ERROR(madvise);

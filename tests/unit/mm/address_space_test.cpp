@@ -229,6 +229,20 @@ TEST_F(Space, RemapGrowsMovesAndShrinks) {
     EXPECT_EQ(*space->remap({growing, growing + kPageSize}, 3 * kPageSize, 0, UserAddr()), growing);
 }
 
+TEST_F(Space, RemapIntoTheTableThatItEmpties) {
+    // The first page leaves the last entry of a table, and the others move into its first ones.
+    const UserAddr table_end{0x2000'0040'0000};
+    const UserRange source{table_end - kPageSize, table_end + 2 * kPageSize};
+    const UserAddr below = source.start - (uint64_t{2} << 20);
+    ASSERT_TRUE(space->map({.address = source.start, .size = source.size(), .protection = kRw,
+                            .placement = Placement::kFixed}));
+    for (uint8_t i = 0; i < 3; i++) write(source.start + i * kPageSize, static_cast<uint8_t>(i + 1));
+    ASSERT_EQ(*space->remap(source, source.size(), 3, below), below);
+    for (uint8_t i = 0; i < 3; i++) EXPECT_EQ(read(below + i * kPageSize), i + 1);
+    ASSERT_EQ(*space->remap({below, below + source.size()}, source.size(), 3, source.start), source.start);
+    for (uint8_t i = 0; i < 3; i++) EXPECT_EQ(read(source.start + i * kPageSize), i + 1);
+}
+
 TEST_F(Space, Advice) {
     UserAddr at = map(4, kRw);
     write(at, 9);
