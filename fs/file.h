@@ -39,6 +39,8 @@ class File : public core::RefCounted {
     virtual Result<size_t> read(Destination& destination, uint64_t* offset);
     virtual Result<size_t> write(Source& source, uint64_t* offset);
     virtual bool seekable() const { return false; }
+    // Whether pread(2) and its kin may name an offset; some devices take any and ignore it.
+    virtual bool takes_offset() const { return seekable(); }
     // lseek(2) whence 0 to 4. ESPIPE unless overridden.
     virtual Result<uint64_t> seek(int64_t offset, int whence);
     virtual Result<uint64_t> ioctl(uint32_t command, uint64_t argument);  // ENOTTY

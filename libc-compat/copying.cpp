@@ -82,7 +82,7 @@ Result<size_t> sys_sendfile(Context& context, int out_fd, int in_fd, UserOut<int
     auto out = TRY(context.file(out_fd));
     if (!out->writable()) return fail(Errno::kBadF);
     if (out->flags() & fs::kOAppend) return fail(Errno::kInval);
-    if (!offset.is_null() && !in->seekable()) return fail(Errno::kSPipe);
+    if (!offset.is_null() && !in->takes_offset()) return fail(Errno::kSPipe);
     if (in->kind() != fs::RegularFile::kKind) return fail(Errno::kInval);
     auto& file = static_cast<fs::RegularFile&>(*in);
     count = std::min(count, kMaxTransfer);

@@ -62,7 +62,7 @@ Result<fs::IoSegment> one_segment(uint64_t address, size_t count) {
 // The offset of a positioned transfer: EINVAL if negative, ESPIPE for streams.
 Result<void> check_positioned(fs::File& file, int64_t offset) {
     if (offset < 0) return fail(Errno::kInval);
-    if (!file.seekable()) return fail(Errno::kSPipe);
+    if (!file.takes_offset()) return fail(Errno::kSPipe);
     return {};
 }
 

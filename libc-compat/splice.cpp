@@ -118,7 +118,7 @@ Result<size_t> sys_splice(Context& context, int in_fd, UserOut<int64_t> in_offse
     }
     fs::File& other = in_pipe ? *out : *in;
     UserOut<int64_t> user_offset = in_pipe ? out_offset : in_offset;
-    if (!user_offset.is_null() && !other.seekable()) return fail(Errno::kInval);
+    if (!user_offset.is_null() && !other.takes_offset()) return fail(Errno::kInval);
     if (in_pipe && (out->flags() & fs::kOAppend)) return fail(Errno::kInval);
     fs::File& pipe_file = in_pipe ? *in : *out;
     if (pipe_file.non_blocking()) flags |= kNonBlock;

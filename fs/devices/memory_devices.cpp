@@ -48,6 +48,7 @@ class MemoryFile final : public PathFile {
 
     // Seeking is allowed and leads nowhere, as in Linux' null_lseek().
     Result<uint64_t> seek(int64_t, int) override { return 0; }
+    bool takes_offset() const override { return true; }
     bool pollable() const override { return minor_ == kRandom || minor_ == kURandom; }
 
     Result<uint64_t> ioctl(uint32_t command, uint64_t argument) override {

@@ -1,5 +1,6 @@
 // Device files: null, zero, full, random, urandom, shm, standard streams.
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 
 #include "case.h"
 
@@ -108,4 +109,44 @@ CASE(devices_poll_ready) {
                      {MUST(open("/dev/urandom", O_RDONLY)), POLLIN, 0}};
     SHOW(poll(set, 3, 0));
     for (auto& entry : set) print("%d\n", entry.revents);
+}
+
+// These devices take any offset and ignore it; they once refused all with ESPIPE.
+CASE(positioned_transfers_of_devices) {
+    COVERS(pread64, pwrite64, preadv, pwritev, lseek);
+    COVERS_ERROR(pread64, pwrite64);
+    const char* names[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+    for (const char* name : names) {
+        print("%s\n", name);
+        int fd = MUST(open(name, O_RDWR));
+        unsigned char bytes[16];
+        memset(bytes, 1, sizeof bytes);
+        SHOW(pread(fd, bytes, sizeof bytes, 1l << 40));
+        bool random = strstr(name, "random") != nullptr;
+        if (!random) print("%d %d\n", bytes[0], bytes[15]);
+        SHOW(pwrite(fd, bytes, sizeof bytes, 7));
+        iovec parts[2] = {{bytes, 4}, {bytes + 8, 8}};
+        SHOW(preadv(fd, parts, 2, 3));
+        SHOW(pwritev(fd, parts, 2, 3));
+        SHOW(pread(fd, bytes, 1, -1));
+        SHOW(pread(fd, bad_address(), 0, 5));
+        SHOW(lseek(fd, 100, SEEK_SET));
+        SHOW(lseek(fd, 100, SEEK_CUR));
+        SHOW(lseek(fd, -100, SEEK_END));
+        SHOW(lseek(fd, 0, 3));
+        SHOW(lseek(fd, 0, 5));
+        SHOW(read(fd, bytes, 8));
+        SHOW(lseek(fd, 0, SEEK_CUR));
+        close(fd);
+    }
+    int write_only = MUST(open("/dev/null", O_WRONLY)), pipes[2];
+    char byte;
+    SHOW(pread(write_only, &byte, 1, 0));
+    MUST(pipe(pipes));
+    MUST(write(pipes[1], "some", 4));
+    loff_t offset = 50;
+    int null = MUST(open("/dev/null", O_WRONLY));
+    SHOW(splice(pipes[0], nullptr, null, &offset, 100, 0));
+    print("offset %ld\n", (long)offset);
+    SHOW(pread(pipes[0], &byte, 1, 0));
 }
