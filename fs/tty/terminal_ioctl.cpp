@@ -8,7 +8,8 @@ namespace fs::tty {
 namespace {
 constexpr int kSigTtou = 22;
 enum Command : uint32_t {
-    kTcGetS = 0x5401, kTcSetS = 0x5402, kTcSetSW = 0x5403, kTcSetSF = 0x5404, kTcSBrk = 0x5409, kTcXOnC = 0x540a,
+    kTcGetS = 0x5401, kTcSetS = 0x5402, kTcSetSW = 0x5403, kTcSetSF = 0x5404, kTcGetA = 0x5405,
+    kTcSetA = 0x5406, kTcSetAW = 0x5407, kTcSetAF = 0x5408, kTcSBrk = 0x5409, kTcXOnC = 0x540a,
     kTcFlsh = 0x540b, kTioCExcl = 0x540c, kTioCNXcl = 0x540d, kTioCSCtty = 0x540e, kTioCGPgrp = 0x540f,
     kTioCSPgrp = 0x5410, kTioCOutQ = 0x5411, kTioCSti = 0x5412, kTioCGWinSz = 0x5413, kTioCSWinSz = 0x5414,
     kFioNRead = 0x541b, kTioCNoTty = 0x5422, kTioCSetD = 0x5423, kTioCGetD = 0x5424, kTcSBrkP = 0x5425,
@@ -37,6 +38,16 @@ Result<uint64_t> Terminal::common_ioctl(uint32_t command, uint64_t argument, Sid
             TRY(arch::copy_out(UserAddr(argument), &settings, command == kTcGetS ? sizeof(Termios) : sizeof settings));
             return 0;
         }
+        case kTcGetA: {
+            Termio settings;
+            {
+                core::SpinGuard guard(lock_);
+                settings = to_termio(discipline_.settings());
+            }
+            TRY(arch::copy_out(UserOut<Termio>(argument), settings));
+            return 0;
+        }
+        case kTcSetA: case kTcSetAW: case kTcSetAF:
         case kTcSetS: case kTcSetSW: case kTcSetSF: case kTcSetS2: case kTcSetSW2: case kTcSetSF2:
             TRY(set_settings(command, argument, side));
             return 0;
@@ -134,12 +145,16 @@ Result<uint64_t> Terminal::common_ioctl(uint32_t command, uint64_t argument, Sid
 
 Result<void> Terminal::set_settings(uint32_t command, uint64_t argument, Side side) {
     if (side == Side::kSlave) TRY(check_foreground(kSigTtou));
+    bool old = command >= kTcSetA && command <= kTcSetAF;
     Termios settings;
-    TRY(arch::copy_in(&settings, UserAddr(argument), sizeof settings));  // a termios2 begins with a termios
-    bool waits = command != kTcSetS && command != kTcSetS2;
+    Termio old_settings;
+    if (old) old_settings = TRY(arch::copy_in(UserIn<Termio>(argument)));
+    else TRY(arch::copy_in(&settings, UserAddr(argument), sizeof settings));  // a termios2 begins with a termios
+    bool waits = command != kTcSetS && command != kTcSetS2 && command != kTcSetA;
     if (waits) TRY(drain());
     core::SpinGuard guard(lock_);
-    if (command == kTcSetSF || command == kTcSetSF2) discipline_.flush_input();
+    if (command == kTcSetSF || command == kTcSetSF2 || command == kTcSetAF) discipline_.flush_input();
+    if (old) settings = with_termio(discipline_.settings(), old_settings);
     settings.line = 0;
     discipline_.set_settings(settings);
     bool readable = discipline_.readable();

@@ -12,6 +12,34 @@ struct Termios {
     uint8_t characters[19] = {};
 };
 static_assert(sizeof(Termios) == 36);
+// struct termio of asm/termios.h, System V's: the low halves of the flags and the first eight characters.
+struct Termio {
+    uint16_t input = 0, output = 0, control = 0, local = 0;
+    uint8_t line = 0;
+    uint8_t characters[8] = {};
+    uint8_t padding = 0;
+};
+static_assert(sizeof(Termio) == 18);
+constexpr Termio to_termio(const Termios& settings) {
+    Termio old;
+    old.input = static_cast<uint16_t>(settings.input);
+    old.output = static_cast<uint16_t>(settings.output);
+    old.control = static_cast<uint16_t>(settings.control);
+    old.local = static_cast<uint16_t>(settings.local);
+    old.line = settings.line;
+    for (unsigned i = 0; i < 8; i++) old.characters[i] = settings.characters[i];
+    return old;
+}
+// `settings` with what a termio says; the rest stays.
+constexpr Termios with_termio(Termios settings, const Termio& old) {
+    constexpr uint32_t kKept = 0xffff0000;
+    settings.input = (settings.input & kKept) | old.input;
+    settings.output = (settings.output & kKept) | old.output;
+    settings.control = (settings.control & kKept) | old.control;
+    settings.local = (settings.local & kKept) | old.local;
+    for (unsigned i = 0; i < 8; i++) settings.characters[i] = old.characters[i];
+    return settings;
+}
 struct Termios2 {
     Termios basic;
     uint32_t input_speed = 38400, output_speed = 38400;

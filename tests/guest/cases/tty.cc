@@ -206,3 +206,47 @@ CASE(leader_exit_hangs_up_foreground) {
     SHOW(read(fds[0], buffer, 15));
     print("%s\n", buffer);
 }
+
+static void show_termio(const char* what, const struct termio& settings) {
+    print("%s: %04x %04x %04x %04x line %d, keys", what, settings.c_iflag, settings.c_oflag, settings.c_cflag,
+          settings.c_lflag, settings.c_line);
+    for (unsigned char key : settings.c_cc) print(" %d", key);
+    print("\n");
+}
+
+CASE(termio_of_system_v) {
+    COVERS(ioctl);
+    COVERS_ERROR(ioctl);
+    Pair pair = open_pair();
+    struct termio old;
+    SHOW(ioctl(pair.slave, TCGETA, &old));
+    show_termio("slave", old);
+    SHOW(ioctl(pair.master, TCGETA, &old));
+    show_termio("master", old);
+    // The high halves and the keys from the ninth on stay.
+    termios settings;
+    MUST(tcgetattr(pair.slave, &settings));
+    settings.c_cc[VSTOP] = 1;
+    settings.c_iflag |= IUTF8;
+    settings.c_cflag |= CRTSCTS;
+    MUST(tcsetattr(pair.slave, TCSANOW, &settings));
+    MUST(ioctl(pair.slave, TCGETA, &old));
+    old.c_lflag &= ~ECHO;
+    old.c_cc[VERASE] = '#';
+    SHOW(ioctl(pair.slave, TCSETA, &old));
+    MUST(tcgetattr(pair.slave, &settings));
+    print("%x %x %x %x stop %d erase %d\n", settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag,
+          settings.c_cc[VSTOP], settings.c_cc[VERASE]);
+    MUST(write(pair.master, "ab#c\n", 5));
+    show_read("erased", pair.slave);
+    show_read("not echoed", pair.master);
+    MUST(write(pair.master, "kept\n", 5));
+    SHOW(ioctl(pair.slave, TCSETAW, &old));
+    show_read("after TCSETAW", pair.slave);
+    MUST(write(pair.master, "lost\n", 5));
+    SHOW(ioctl(pair.slave, TCSETAF, &old));
+    show_read("after TCSETAF", pair.slave);
+    SHOW(ioctl(pair.slave, TCGETA, bad_address()));
+    SHOW(ioctl(pair.slave, TCSETA, bad_address()));
+    SHOW(ioctl(MUST(open("/dev/null", O_RDWR)), TCGETA, &old));
+}
