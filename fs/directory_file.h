@@ -6,7 +6,7 @@
 namespace fs {
 
 // Positions: 0 is ".", 1 is "..", then the offsets of the inode plus 2.
-class DirectoryFile final : public PathFile {
+class DirectoryFile : public PathFile {
   public:
     using PathFile::PathFile;
     Result<size_t> read(Destination&, uint64_t*) override { return fail(Errno::kIsDir); }
@@ -17,6 +17,8 @@ class DirectoryFile final : public PathFile {
     Result<void> read_directory(DirectorySink& sink) override;
     const char* kind() const override { return kKind; }
     static constexpr char kKind[] = "directory";
+    // The process whose directory this is (/proc/<pid>), as ProcessView::process() gave it; null for all others.
+    virtual core::RefCounted* process() const { return nullptr; }
 };
 
 }  // namespace fs

@@ -163,7 +163,7 @@ Result<void> sys_rt_tgsigqueueinfo(Context& context, Pid group, Pid tid, int sig
 Result<void> sys_pidfd_send_signal(Context& context, int pidfd, int signal, UserIn<UserSignalInfo> address,
                                    uint32_t flags) {
     if (flags) return fail(Errno::kInval);
-    Ref<Process> target = TRY(process_of_pidfd(context.thread, pidfd));
+    Ref<Process> target = TRY(process_to_signal(context.thread, pidfd));
     TRY(check_number(signal));
     SignalInfo info = info_from(context, signal, kSiUser);
     if (!address.is_null()) {

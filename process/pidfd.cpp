@@ -1,5 +1,6 @@
 #include "process/pidfd.h"
 
+#include "fs/directory_file.h"
 #include "process/tree.h"
 
 namespace process {
@@ -21,6 +22,16 @@ Result<Ref<Process>> process_of_pidfd(Thread& thread, int fd) {
     Ref<fs::File> file = TRY(thread.files->get(fd));
     if (file->kind() != PidFile::kKind) return fail(Errno::kBadF);
     return Ref<Process>(&static_cast<PidFile&>(*file).process());
+}
+
+Result<Ref<Process>> process_to_signal(Thread& thread, int fd) {
+    Ref<fs::File> file = TRY(thread.files->get(fd));
+    if (file->kind() == PidFile::kKind) return Ref<Process>(&static_cast<PidFile&>(*file).process());
+    // A place (O_PATH) has another kind, as it has other operations in Linux.
+    if (file->kind() != fs::DirectoryFile::kKind) return fail(Errno::kBadF);
+    auto* process = static_cast<Process*>(static_cast<fs::DirectoryFile&>(*file).process());
+    if (!process) return fail(Errno::kBadF);
+    return Ref<Process>(process);
 }
 
 Result<PidFdReservation> PidFdReservation::create(Thread& parent, const Ref<Process>& process) {

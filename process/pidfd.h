@@ -24,6 +24,8 @@ class PidFile final : public fs::File {
 
 // EBADF unless `fd` is a pidfd.
 Result<Ref<Process>> process_of_pidfd(Thread& thread, int fd);
+// The same, and /proc/<pid> opened as a directory stands for its process too (pidfd_send_signal(2)).
+Result<Ref<Process>> process_to_signal(Thread& thread, int fd);
 
 // CLONE_PIDFD's descriptor: closed again unless committed.
 class PidFdReservation {

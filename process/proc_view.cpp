@@ -112,6 +112,11 @@ class View final : public fs::proc::ProcessView {
         return task && task->process->pid == pid;
     }
 
+    Ref<core::RefCounted> process(int tid) override {
+        auto task = find_task(tid);
+        return task ? Ref<core::RefCounted>(std::move(task->process)) : nullptr;
+    }
+
     Result<fs::proc::TaskStatus> status(int tid) override {
         Task task = TRY(find_task(tid));
         Process& process = *task.process;

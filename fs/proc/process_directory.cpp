@@ -1,4 +1,5 @@
 // /proc/<pid>, /proc/<pid>/task and /proc/<pid>/task/<tid>.
+#include "fs/directory_file.h"
 #include "fs/proc/process_files.h"
 #include "fs/proc/process_view.h"
 
@@ -147,6 +148,17 @@ Result<Ref<Inode>> make_task_directory(FileSystem& owner, const Subject& subject
 
 constexpr Entry kProcessEntries[] = {{.name = "task", .make = make_task_directory}, ISOUNIK_TASK_ENTRIES};
 
+// Stays with its process when the number is given to another (pidfd_send_signal(2)).
+class ProcessDirectoryFile final : public DirectoryFile {
+  public:
+    ProcessDirectoryFile(const OpenRequest& request, Ref<core::RefCounted> process)
+        : DirectoryFile(request.flags, *request.path), process_(std::move(process)) {}
+    core::RefCounted* process() const override { return process_.get(); }
+
+  private:
+    const Ref<core::RefCounted> process_;
+};
+
 class ProcessDirectory final : public DirectoryNode {
   public:
     ProcessDirectory(FileSystem& owner, const Subject& subject) : DirectoryNode(owner, subject, "process", 0555) {}
@@ -158,6 +170,11 @@ class ProcessDirectory final : public DirectoryNode {
         if (!process_view()->exists(subject_.pid)) return fail(Errno::kNoEnt);
         list(kProcessEntries, 0, offset, sink);
         return {};
+    }
+    Result<Ref<File>> open(const OpenRequest& request) override {
+        auto process = process_view()->process(subject_.pid);
+        if (!process) return fail(Errno::kNoEnt);
+        return Ref<File>(TRY(core::make_ref<ProcessDirectoryFile>(request, std::move(process))));
     }
 };
 

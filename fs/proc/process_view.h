@@ -65,6 +65,9 @@ class ProcessView {
     // True if `tid` is a thread of process `pid`.
     virtual bool is_thread_of(int pid, int tid) = 0;
 
+    // The process itself, to be held: a number may come to mean another one. Null: gone.
+    virtual core::Ref<core::RefCounted> process(int tid) = 0;
+
     virtual Result<TaskStatus> status(int tid) = 0;
     // Null for zombies (the exec'd program is gone).
     virtual core::Ref<mm::AddressSpace> address_space(int tid) = 0;

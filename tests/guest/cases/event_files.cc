@@ -217,3 +217,35 @@ CASE(pidfd_polls_exit) {
     SHOW(pidfd_of(-1, 0));
     SHOW(pidfd_of(getpid(), 1));
 }
+
+// /proc/PID as a directory stands for its process too (pidfd_send_signal(2)); it once was EBADF.
+CASE(signal_through_process_directory) {
+    COVERS(pidfd_send_signal);
+    COVERS_ERROR(pidfd_send_signal);
+    pid_t pid = spawn([] {
+        for (;;) pause();
+        return 0;
+    });
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    int fd = MUST(open(path, O_RDONLY | O_DIRECTORY));
+    int place = MUST(open(path, O_PATH));
+    snprintf(path, sizeof path, "/proc/%d/task/%d", pid, pid);
+    int thread = MUST(open(path, O_RDONLY | O_DIRECTORY));
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    int file = MUST(open(path, O_RDONLY));
+    int proc = MUST(open("/proc", O_RDONLY | O_DIRECTORY)), self = MUST(open("/proc/self", O_RDONLY | O_DIRECTORY));
+    SHOW(syscall(SYS_pidfd_send_signal, fd, 0, nullptr, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, self, 0, nullptr, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, place, 0, nullptr, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, thread, 0, nullptr, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, file, 0, nullptr, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, proc, 0, nullptr, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 1));
+    SHOW(syscall(SYS_pidfd_send_signal, fd, 100, nullptr, 0));
+    siginfo_t info;
+    SHOW(waitid((idtype_t)3 /* P_PIDFD */, fd, &info, WEXITED | WNOHANG));
+    SHOW(syscall(SYS_pidfd_send_signal, fd, SIGTERM, nullptr, 0));
+    print("%s\n", decode_status(wait_for(pid)));
+    SHOW(syscall(SYS_pidfd_send_signal, fd, SIGTERM, nullptr, 0));
+}
