@@ -7,6 +7,7 @@
 #include "fs/file.h"
 #include "fs/mount.h"
 #include "fs/path.h"
+#include "fs/regular_file.h"
 #include "mm/address_space.h"
 
 namespace abi {
@@ -83,6 +84,20 @@ unsigned close_execute_only_key(Context& context) {
     return key;
 }
 
+// Seals against writing leave shared mappings that only read, now and later; none is added while one is made (fcntl(2)).
+Result<UserAddr> map_shared_file(Context& context, fs::File& file, mm::MapRequest& request) {
+    using Node = fs::tmpfs::RegularNode;
+    if (file.kind() != fs::RegularFile::kKind) return context.address_space().map(request);
+    Node& node = static_cast<fs::RegularFile&>(file).node();
+    if (node.seals() == Node::kSealSeal) return context.address_space().map(request);  // has no others, nor ever will
+    fs::TurnGuard guard(node.seal_lock());
+    if (node.seals() & (Node::kSealWrite | Node::kSealFutureWrite)) {
+        if (request.protection.write) return fail(Errno::kPerm);
+        request.max_protection.write = false;
+    }
+    return context.address_space().map(request);
+}
+
 Result<UserAddr> sys_mmap(Context& context, uint64_t address, uint64_t length, uint64_t protection, uint64_t flags,
                           int fd, uint64_t offset) {
     if (offset % kPageSize != 0) return fail(Errno::kInval);
@@ -138,6 +153,7 @@ Result<UserAddr> sys_mmap(Context& context, uint64_t address, uint64_t length, u
     bool is_data = request.sharing == mm::Sharing::kPrivate && request.protection.write && !request.grows_down;
     TRY(check_size_limits(context, pages, is_data));
     if (protection == kProtExec) request.key = close_execute_only_key(context);
+    if (file && request.sharing == mm::Sharing::kShared) return map_shared_file(context, *file, request);
     return context.address_space().map(request);
 }
 

@@ -229,6 +229,15 @@ uint64_t PageCache::mapping_count() {
     return mappings_.size();
 }
 
+bool PageCache::has_shared_writer() {
+    core::SpinGuard guard(reverse_map_lock_);
+    for (FileMapping& mapping : mappings_) {
+        auto& vma = static_cast<Vma&>(mapping);
+        if (vma.is_shared() && vma.max_protection.write) return true;
+    }
+    return false;
+}
+
 // Address spaces come before the reverse map in the order of locks, so that theirs is only tried here; a VMA, and
 // with it its space, cannot go away while the reverse map is locked. Everybody else takes a space's lock first
 // and this one for a moment, so that trying again succeeds.

@@ -72,6 +72,8 @@ class PageCache {
     void remove_mapping(FileMapping& mapping);
     // How many VMAs map this file (shm_nattch). O(n).
     uint64_t mapping_count();
+    // Whether some VMA shares the file and may write it, now or after mprotect(2). O(n).
+    bool has_shared_writer();
 
   private:
     // A radix tree with 64 slots a node; node pages are 512 bytes of slots. Height 0: root_ is page 0 itself.

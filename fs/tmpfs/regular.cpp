@@ -252,6 +252,7 @@ Result<void> RegularNode::add_seals(uint32_t wanted) {
     if (wanted & ~(kSealSeal | kSealShrink | kSealGrow | kSealWrite | kSealFutureWrite)) return fail(Errno::kInval);
     TurnGuard turn(turn_);
     if (seals() & kSealSeal) return fail(Errno::kPerm);
+    if ((wanted & ~seals() & kSealWrite) && cache_.has_shared_writer()) return fail(Errno::kBusy);
     seals_.fetch_or(wanted, std::memory_order_relaxed);
     return {};
 }

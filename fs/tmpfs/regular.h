@@ -58,7 +58,10 @@ class RegularNode final : public Node {
     static constexpr uint32_t kSealSeal = 1, kSealShrink = 2, kSealGrow = 4, kSealWrite = 8, kSealFutureWrite = 16;
     uint32_t seals() const { return seals_.load(std::memory_order_relaxed); }
     void allow_sealing() { seals_.store(0, std::memory_order_relaxed); }
+    // EPERM: sealed against seals. EBUSY: F_SEAL_WRITE, and a mapping shares the file and may write.
     Result<void> add_seals(uint32_t seals);
+    // Who makes a shared mapping of a file that may be sealed looks at the seals and maps under this lock.
+    TurnLock& seal_lock() { return turn_; }
 
   private:
     static mm::PageSource& zero_source();
@@ -67,7 +70,7 @@ class RegularNode final : public Node {
     Result<void> zero_range(uint64_t start, uint64_t end);
     Result<void> write_pages(Source& source, uint64_t* offset);
 
-    TurnLock turn_;  // writers and truncation
+    TurnLock turn_;  // writers, truncation and seals
     std::atomic<uint64_t> size_{0};
     std::atomic<uint32_t> seals_{kSealSeal};
     std::atomic<core::String*> map_name_{nullptr};  // set once

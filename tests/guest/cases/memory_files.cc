@@ -228,3 +228,57 @@ CASE(system_v_shared_memory) {
     SHOW(shmget(0x1234567, 0, 0));
     SHOW(shmget(IPC_PRIVATE, 0, IPC_CREAT));
 }
+
+// F_SEAL_WRITE is refused while somebody may write through a shared mapping (fcntl(2)).
+CASE(write_seal_and_mappings) {
+    COVERS(fcntl, mmap);
+    COVERS_ERROR(fcntl, mmap, mprotect);
+    int fd = MUST(memfd_create("name", MFD_ALLOW_SEALING));
+    MUST(ftruncate(fd, 2 * kPage));
+    void* writable = MUST(mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    SHOW(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+    SHOW(fcntl(fd, F_GET_SEALS));
+    SHOW(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK));
+    SHOW(fcntl(fd, F_GET_SEALS));
+    MUST(munmap(writable, kPage));
+    SHOW(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+    // One that only reads could be made writable.
+    MUST(mprotect((char*)writable + kPage, kPage, PROT_READ));
+    SHOW(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+    Turn mapped, done;
+    pid_t pid = spawn([&] {
+        mapped.signal();
+        done.wait();
+        return 0;
+    });
+    mapped.wait();
+    MUST(munmap((char*)writable + kPage, kPage));
+    print("mapped in another process\n");
+    SHOW(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+    done.signal();
+    wait_for(pid);
+    // Private ones do not count, nor those of a descriptor that cannot write.
+    MUST(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int reader = MUST(open(path, O_RDONLY));
+    MUST(mmap(nullptr, kPage, PROT_READ, MAP_SHARED, reader, 0));
+    SHOW(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+    SHOW(fcntl(fd, F_GET_SEALS));
+    SHOW_OK(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    SHOW_OK(mmap(nullptr, kPage, PROT_READ, MAP_SHARED, reader, 0));
+    SHOW_OK(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+}
+
+CASE(future_write_seal_and_mappings) {
+    int fd = MUST(memfd_create("name", MFD_ALLOW_SEALING));
+    MUST(ftruncate(fd, kPage));
+    char* writable = (char*)MUST(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    SHOW(fcntl(fd, F_ADD_SEALS, 0x10 /* F_SEAL_FUTURE_WRITE */));
+    writable[0] = 'x';
+    SHOW(write(fd, "y", 1));
+    SHOW_OK(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    void* readable = MUST(mmap(nullptr, kPage, PROT_READ, MAP_SHARED, fd, 0));
+    SHOW(mprotect(readable, kPage, PROT_READ | PROT_WRITE));
+    print("%c\n", *(char*)readable);
+}

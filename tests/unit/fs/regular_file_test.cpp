@@ -1,5 +1,6 @@
 // Content of regular files, descriptors, segments.
 #include "fs/regular_file.h"
+#include "mm/vma.h"
 #include "tree_fixture.h"
 
 #include <random>
@@ -135,6 +136,25 @@ TEST_F(Content, SealsOfMemoryFiles) {
     fs::IoSegment segment{reinterpret_cast<uint64_t>("no"), 2};
     fs::Source source = fs::Source::kernel({&segment, 1});
     EXPECT_EQ(file->write(source, &file->position).error(), Errno::kPerm);
+}
+
+TEST_F(Content, WriteSealWaitsForSharedWriters) {
+    auto inode = *fs::tmpfs::create_unnamed_file(0777, 0, 0);
+    auto& node = static_cast<fs::tmpfs::RegularNode&>(*inode);
+    node.allow_sealing();
+    mm::Vma mapping;
+    mapping.sharing = mm::Sharing::kShared;
+    mapping.max_protection = {true, false, true};
+    node.page_cache().add_mapping(mapping);
+    EXPECT_FALSE(node.page_cache().has_shared_writer());
+    mapping.max_protection.write = true;
+    EXPECT_EQ(node.add_seals(node.kSealWrite | node.kSealGrow).error(), Errno::kBusy);
+    EXPECT_EQ(node.seals(), 0u);
+    EXPECT_TRUE(node.add_seals(node.kSealFutureWrite));
+    mapping.sharing = mm::Sharing::kPrivate;
+    EXPECT_FALSE(node.page_cache().has_shared_writer());
+    node.page_cache().remove_mapping(mapping);
+    EXPECT_TRUE(node.add_seals(node.kSealWrite));
 }
 
 TEST_F(Content, MemoryComesBack) {
