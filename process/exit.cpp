@@ -68,9 +68,13 @@ Process* adopter_of(Process& dying) {
     return process == &dying ? nullptr : process;
 }
 
-// SIGHUP and SIGCONT to a group that became orphaned while it had stopped members (_exit(2), setpgid(2)).
-void check_orphaned_group_locked(Process& member, const Process* except) {
-    if (!member.group_id || !group_is_orphaned_locked(*member.group_id, except)) return;
+// SIGHUP and SIGCONT to a group that becomes orphaned while it has stopped members (_exit(2), setpgid(2)). `parent` is
+// the one that `member` loses: only if it tied the group to its session does anything change. All others are not looked
+// at, so that thousands of processes of one group end without looking at each other.
+void check_orphaned_group_locked(Process& member, const Process* parent, const Process* except) {
+    if (!member.group_id || !parent) return;
+    if (parent->process_group == member.process_group || parent->session != member.session) return;
+    if (!group_is_orphaned_locked(*member.group_id, except)) return;
     bool stopped = false;
     for (Process& other : member.group_id->group) {
         if (&other == except) continue;
@@ -120,7 +124,7 @@ bool notify_parent_of_exit_locked(Process& process, uint32_t uid) {
 // nobody waits for go into `reaped` (at most `capacity`; called again until it returns false).
 bool release_children_locked(Thread& thread, bool process_dies, Reaped* reaped, size_t capacity, size_t& count) {
     Process& process = *thread.process;
-    Process* adopter = process_dies ? adopter_of(process) : nullptr;
+    Process* adopter = process_dies && !process.children.empty() ? adopter_of(process) : nullptr;
     Pid heir = 0;
     if (!process_dies) {
         core::SpinGuard guard(process.signal_lock);
@@ -150,7 +154,7 @@ bool release_children_locked(Thread& thread, bool process_dies, Reaped* reaped, 
         if (child.zombie) {
             if (notify_parent_of_exit_locked(child, child.exit_uid)) reaped[count++] = reap_locked(child);
         } else {
-            check_orphaned_group_locked(child, &process);
+            check_orphaned_group_locked(child, &process, &process);
         }
     }
     return false;
@@ -175,7 +179,7 @@ Reaped become_zombie_locked(Process& process, int wait_status, uint32_t uid) {
     process.exit_uid = uid;
     std::memcpy(process.name, current_thread().name, sizeof(process.name));
     process.zombie = true;
-    check_orphaned_group_locked(process, &process);
+    check_orphaned_group_locked(process, process.parent, &process);
     if (notify_parent_of_exit_locked(process, uid)) return reap_locked(process);
     return {};
 }

@@ -1,4 +1,5 @@
 // wait4, waitid, process groups and sessions.
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "case.h"
@@ -281,4 +282,50 @@ CASE(kill_process_group) {
     ready.wait();
     SHOW(kill(-leader, SIGTERM));
     print("%s\n", decode_status(wait_for(leader)));
+}
+
+// Only who ties the group to its session orphans it by leaving (_exit(2)). Each member that left an orphaned group
+// once sent SIGHUP to a stopped one.
+CASE(orphaned_group_stays_stopped) {
+    MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
+    int go[2], numbers[2];
+    Turn orphaned;
+    MUST(pipe(go));
+    MUST(pipe(numbers));
+    pid_t leader = spawn([&] {
+        MUST(setsid());
+        pid_t middle = spawn([&] {
+            MUST(setpgid(0, 0));
+            pid_t members[2];
+            members[0] = spawn([&] {
+                orphaned.wait();
+                raise(SIGSTOP);
+                return 1;
+            });
+            members[1] = spawn([&] {
+                char byte;
+                return read(go[0], &byte, 1) == 1 ? 2 : 3;
+            });
+            MUST(write(numbers[1], members, sizeof members));
+            return 0;
+        });
+        print("middle: %s\n", decode_status(wait_for(middle)));
+        orphaned.signal();
+        for (;;) pause();
+        return 0;
+    });
+    pid_t members[2];
+    MUST(read(numbers[0], members, sizeof members));
+    int status = 0;
+    // They are this process's children once the middle one has gone.
+    while (waitpid(members[0], &status, WUNTRACED) == -1) sleep_ms(5);
+    print("%s\n", decode_status(status));
+    MUST(write(go[1], "x", 1));
+    print("other: %s\n", decode_status(wait_for(members[1])));
+    sleep_ms(50);
+    SHOW(waitpid(members[0], &status, WNOHANG | WUNTRACED | WCONTINUED));
+    kill(members[0], SIGKILL);
+    print("%s\n", decode_status(wait_for(members[0])));
+    kill(leader, SIGKILL);
+    wait_for(leader);
 }
