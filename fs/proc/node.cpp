@@ -135,6 +135,7 @@ uint64_t inode_number(const Subject& subject, std::string_view name) {
     for (char byte : name) mix(static_cast<uint8_t>(byte));
     mix(static_cast<uint32_t>(subject.tid));
     mix(static_cast<uint32_t>(subject.fd));
+    mix(subject.cpu);
     // As Linux' numbers look: above the static ones, within 32 bits.
     return 0xf0000000 | (hash & 0x0fffffff);
 }

@@ -9,9 +9,11 @@
 
 namespace fs::proc {
 
-// What an entry is about: a thread of a process, and below fd/ a descriptor. All 0 for entries about the machine.
+// What an entry is about: a thread of a process, and below fd/ a descriptor; below /sys/devices/system/cpu/cpuN a
+// processor. All 0 for entries about the machine.
 struct Subject {
     int pid = 0, tid = 0, fd = 0;
+    unsigned cpu = 0;
 };
 
 // One name in a directory. Exactly one of text, link and directory is set.
