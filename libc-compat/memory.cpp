@@ -9,6 +9,7 @@
 #include "fs/path.h"
 #include "fs/regular_file.h"
 #include "mm/address_space.h"
+#include "process/usage.h"
 
 namespace abi {
 namespace {
@@ -148,7 +149,9 @@ Result<UserAddr> sys_mmap(Context& context, uint64_t address, uint64_t length, u
 
     uint64_t pages = size >> core::kPageShift;
     if (request.placement == mm::Placement::kFixed && address <= core::kUserEnd - size) {
-        pages -= context.address_space().mapped_pages({request.address, request.address + size});
+        uint64_t replaced = context.address_space().mapped_pages({request.address, request.address + size});
+        process::note_unmapping(context.process(), context.address_space(), replaced);
+        pages -= replaced;
     }
     bool is_data = request.sharing == mm::Sharing::kPrivate && request.protection.write && !request.grows_down;
     TRY(check_size_limits(context, pages, is_data));
@@ -159,6 +162,7 @@ Result<UserAddr> sys_mmap(Context& context, uint64_t address, uint64_t length, u
 
 Result<void> sys_munmap(Context& context, uint64_t address, uint64_t length) {
     if (address > core::kUserEnd || length > core::kUserEnd - address) return fail(Errno::kInval);
+    process::note_unmapping(context.process(), context.address_space(), length >> core::kPageShift);
     return context.address_space().unmap({UserAddr(address), UserAddr(address + length)});
 }
 
@@ -194,6 +198,8 @@ Result<UserAddr> sys_mremap(Context& context, uint64_t address, uint64_t old_len
     if (address % kPageSize == 0 && new_size > old_size) {
         uint64_t grown = (new_size - old_size) >> core::kPageShift;
         TRY(check_size_limits(context, grown, false));
+    } else if (new_size < old_size) {
+        process::note_unmapping(context.process(), context.address_space(), (old_size - new_size) >> core::kPageShift);
     }
     if (old_size > core::kUserEnd || address > core::kUserEnd - old_size) {
         return fail(address % kPageSize != 0 || new_size == 0 ? Errno::kInval : Errno::kFault);
@@ -204,13 +210,20 @@ Result<UserAddr> sys_mremap(Context& context, uint64_t address, uint64_t old_len
 
 Result<void> sys_madvise(Context& context, uint64_t address, uint64_t length, int advice) {
     if (address + length < address) return fail(Errno::kInval);
+    constexpr int kDontNeed = 4;
+    if (advice == kDontNeed) {
+        process::note_unmapping(context.process(), context.address_space(), length >> core::kPageShift);
+    }
     return context.address_space().advise({UserAddr(address), UserAddr(address + length)}, advice);
 }
 
 Result<UserAddr> sys_brk(Context& context, uint64_t address) {
     mm::AddressSpace& space = context.address_space();
     UserAddr now = space.set_break(UserAddr(0));
-    if (UserAddr(address) <= now) return space.set_break(UserAddr(address));
+    if (UserAddr(address) <= now) {
+        if (address != 0) process::note_unmapping(context.process(), space, (now - UserAddr(address)) >> core::kPageShift);
+        return space.set_break(UserAddr(address));
+    }
     uint64_t data_limit = context.limit(process::kLimitData);
     if (data_limit != process::kUnlimited && UserAddr(address) - space.break_start() > data_limit) return now;
     uint64_t pages = (UserAddr(address).page_up() - now.page_up()) >> core::kPageShift;

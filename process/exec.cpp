@@ -371,6 +371,8 @@ Result<void> execute(Thread& thread, arch::TrapFrame& frame, ProgramRequest& req
     leave_user_memory(thread);
     if (process.timers) process.timers->delete_posix_timers();
     note_resident_pages(process, *thread.address_space);
+    process.peak_resident_pages.store(0, std::memory_order_relaxed);
+    process.peak_mapped_pages.store(0, std::memory_order_relaxed);
     frame = program.frame;
     thread.in_system_call = false;
     adopt_program(process, thread, program);

@@ -160,6 +160,8 @@ class View final : public fs::proc::ProcessView {
         if (fs_context) status.umask = fs_context->umask();
         status.start_ns = process.start_ns;
         status.oom_score_adjustment = process.oom_score_adjustment;
+        status.peak_resident_pages = process.peak_resident_pages;
+        status.peak_mapped_pages = process.peak_mapped_pages;
         status.user_ns = own.user_ns;
         status.system_ns = own.system_ns;
         status.minor_faults = own.minor_faults;

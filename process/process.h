@@ -208,6 +208,10 @@ class Process final : public core::RefCounted {
     std::atomic<int> oom_score_adjustment{0};
     std::atomic<uint32_t> personality{0};
     std::atomic<uint64_t> max_resident_kib{0};
+    // Of the present program (VmHWM, VmPeak), as noted before memory was given back (process/usage.h).
+    std::atomic<uint64_t> peak_resident_pages{0}, peak_mapped_pages{0};
+    static constexpr int64_t kUnnotedPages = 32;
+    std::atomic<int64_t> unnoted_pages{kUnnotedPages};  // that may still be given back before the next note
 
     sched::WaitQueue child_exited;        // wait4(2) sleeps here; also woken by stops and continues
     sched::WaitQueue exited;              // pidfd polls; threads_left: exec waits for siblings

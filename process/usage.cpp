@@ -1,5 +1,7 @@
 #include "process/usage.h"
 
+#include <algorithm>
+
 #include "arch/x86_64/processor.h"
 #include "sched/timer.h"
 
@@ -47,13 +49,31 @@ EntryCounts entries_of(Process& process) {
     return counts;
 }
 
+namespace {
+
+constexpr uint64_t kKibPerPage = kPageSize / 1024;
+
+void raise_to(std::atomic<uint64_t>& most, uint64_t value) {
+    uint64_t old = most;
+    while (value > old && !most.compare_exchange_weak(old, value)) {}
+}
+
+}  // namespace
+
 void note_resident_pages(Process& process, mm::AddressSpace& space) {
-    constexpr uint64_t kKibPerPage = kPageSize / 1024;
     // There are never more than mapped ones, and these are counted already.
     if (space.mapped_pages() * kKibPerPage <= process.max_resident_kib) return;
-    const uint64_t kib = space.sizes().resident_pages * kKibPerPage;
-    uint64_t most = process.max_resident_kib;
-    while (kib > most && !process.max_resident_kib.compare_exchange_weak(most, kib)) {}
+    raise_to(process.max_resident_kib, space.sizes().resident_pages * kKibPerPage);
+}
+
+void note_peaks(Process& process, mm::AddressSpace& space) {
+    const uint64_t mapped = space.mapped_pages();
+    process.unnoted_pages = std::max(static_cast<int64_t>(mapped / 8), Process::kUnnotedPages);
+    raise_to(process.peak_mapped_pages, mapped);
+    if (mapped <= process.peak_resident_pages) return;
+    const uint64_t resident = space.sizes().resident_pages;
+    raise_to(process.peak_resident_pages, resident);
+    raise_to(process.max_resident_kib, resident * kKibPerPage);
 }
 
 Nanoseconds cpu_time_of(Process& process) {

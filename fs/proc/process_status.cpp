@@ -1,6 +1,8 @@
 // /proc/<pid>/stat, status, statm, limits (proc(5)); formats as fs/proc/array.c of Linux 6.1 prints them.
 #include "fs/proc/process_files.h"
 
+#include <algorithm>
+
 #include "fs/device.h"
 #include "fs/proc/process_view.h"
 #include "fs/tty/terminal.h"
@@ -97,11 +99,11 @@ Result<void> status_text(Text& text, const Subject& subject) {
     if (auto space = process_view()->address_space(subject.tid)) {
         auto sizes = space->sizes();
         uint64_t anonymous = sizes.resident_pages > sizes.shared_pages ? sizes.resident_pages - sizes.shared_pages : 0;
-        size_line(text, "VmPeak:\t", sizes.total_pages);
+        size_line(text, "VmPeak:\t", std::max(sizes.total_pages, status.peak_mapped_pages));
         size_line(text, "VmSize:\t", sizes.total_pages);
         size_line(text, "VmLck:\t", sizes.locked_pages);
         size_line(text, "VmPin:\t", 0);
-        size_line(text, "VmHWM:\t", sizes.resident_pages);
+        size_line(text, "VmHWM:\t", std::max(sizes.resident_pages, status.peak_resident_pages));
         size_line(text, "VmRSS:\t", sizes.resident_pages);
         size_line(text, "RssAnon:\t", anonymous);
         size_line(text, "RssFile:\t", sizes.resident_pages - anonymous);

@@ -39,6 +39,7 @@ struct TaskStatus {
     uint64_t pending = 0, shared_pending = 0, blocked = 0, ignored = 0, caught = 0;
     uint64_t voluntary_switches = 0, involuntary_switches = 0;
     uint64_t resident_limit = ~0ull;  // RLIMIT_RSS
+    uint64_t peak_resident_pages = 0, peak_mapped_pages = 0;  // before memory was given back: now it may have more
     // mm_struct's landmarks; 0 for zombies.
     uint64_t start_code = 0, end_code = 0, start_stack = 0, start_data = 0, end_data = 0, start_break = 0,
              argument_start = 0, argument_end = 0, environment_start = 0, environment_end = 0;

@@ -1,6 +1,7 @@
 // /proc as programs read it: only shapes and stable values are printed.
 #include <dirent.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "case.h"
 
@@ -261,4 +262,90 @@ CASE(memory_of_own_process) {
     SHOW(pwrite(fd, "M", 1, (off_t)marker));
     print("%s\n", marker);
     SHOW(pread(fd, buffer, 1, 0));
+}
+
+static long status_field(const char* name) { return read_all("/proc/self/status", text, sizeof text) ? field(text, name) : -1; }
+
+HELPER(peaks) {
+    CHECK(status_field("VmHWM:") < 32 << 10);
+    CHECK(status_field("VmPeak:") < 64 << 10);
+    return 0;
+}
+
+// The most that the program ever had, not what it has: once both showed the present size.
+CASE(peaks_of_memory) {
+    COVERS(getrusage);
+    constexpr long kMib = 1 << 20;
+    auto map = [](long size) {
+        return (char*)MUST(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    };
+    auto show = [](const char* what, long least) {
+        print("%s: resident %s, peak %s\n", what, status_field("VmRSS:") >= least ? "all" : "less",
+              status_field("VmHWM:") >= least ? "all" : "less");
+    };
+    char* memory = map(32 * kMib);
+    memset(memory, 1, 32 * kMib);
+    show("touched", 32 << 10);
+    MUST(munmap(memory, 32 * kMib));
+    show("unmapped", 32 << 10);
+    CHECK(status_field("VmPeak:") >= status_field("VmSize:") + (31 << 10));
+    rusage usage;
+    MUST(getrusage(RUSAGE_SELF, &usage));
+    CHECK(usage.ru_maxrss >= 32 << 10);
+    memory = map(48 * kMib);
+    memset(memory, 1, 48 * kMib);
+    MUST(madvise(memory, 48 * kMib, MADV_DONTNEED));
+    show("MADV_DONTNEED", 48 << 10);
+    memset(memory, 1, 48 * kMib);
+    for (long size = 48 * kMib; size > kMib; size -= kMib) MUST(munmap(memory + size - kMib, kMib));
+    show("in pieces", 48 << 10);
+    CHECK(status_field("VmHWM:") < 64 << 10);
+    show_child("child", [] {
+        char self[256];
+        snprintf(self, sizeof self, "%s", self_path());
+        execl(self, self, "--helper", "peaks", nullptr);
+        return 9;
+    });
+}
+
+static void show_file(const char* format, int number) {
+    char path[128];
+    snprintf(path, sizeof path, format, number);
+    if (!read_all(path, text, sizeof text)) snprintf(text, sizeof text, "%s\n", errno_name(errno));
+    print("%s: %s", path, text);
+}
+
+// Where C libraries and lscpu(1) count processors.
+CASE(processor_directories) {
+    COVERS(getdents64, openat);
+    DIR* directory = opendir("/sys/devices/system/cpu");
+    CHECK(directory != nullptr);
+    int found[8] = {}, number, end;
+    while (dirent* entry = directory ? readdir(directory) : nullptr) {
+        if (sscanf(entry->d_name, "cpu%d%n", &number, &end) == 1 && !entry->d_name[end] && number < 8) {
+            found[number] += entry->d_type == DT_DIR;
+        }
+    }
+    for (int count : found) print("%d", count);
+    print("\n");
+    const char* machine[] = {"online", "possible", "present"};
+    for (const char* name : machine) {
+        char path[64];
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/%s", name);
+        show_file(path, 0);
+    }
+    const char* topology[] = {"core_id", "physical_package_id", "core_cpus", "core_cpus_list", "thread_siblings",
+                              "thread_siblings_list", "package_cpus", "package_cpus_list", "core_siblings",
+                              "core_siblings_list"};
+    for (int cpu = 0; cpu < 3; cpu++) {
+        for (const char* name : topology) {
+            char path[96];
+            snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%%d/topology/%s", name);
+            show_file(path, cpu);
+        }
+    }
+    print("%ld online, %ld configured\n", sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_CONF));
+    struct stat info;
+    SHOW(stat("/sys/devices/system/cpu/cpu0x", &info));
+    SHOW(stat("/sys/devices/system/cpu/cpu00", &info));
 }
