@@ -86,10 +86,10 @@ int64_t sys_rt_sigaction(Context context) {
                         !arch::ProgramKeys::in_use();
     if (!simple) [[unlikely]] return decode_any_sigaction(context);
     if (from == 0) {
-        if (to == 0) return 0;
         const SignalAction& action = process.actions[signal];
         const uint64_t words[4] = {action.handler, action.flags, action.restorer, action.mask.bits};
-        return arch::store_user_words(to, words) ? 0 : kBadAddress;
+        if (arch::store_user_words(to, words)) [[likely]] return 0;
+        return to == 0 ? 0 : kBadAddress;  // who asks for nothing pays for it
     }
     if (to != 0) return decode_any_sigaction(context);
     return set_action(context, process, signal, from);

@@ -73,6 +73,7 @@ CASE(sigaction_errors) {
     SHOW(syscall(SYS_rt_sigaction, SIGUSR1, bad_address(), 0, 8));
     SHOW(syscall(SYS_rt_sigaction, SIGUSR1, 0, bad_address(), 8));
     SHOW(syscall(SYS_rt_sigaction, SIGUSR1, 0, 0, 4));
+    SHOW(syscall(SYS_rt_sigaction, SIGUSR1, 0, 0, 8));
     SHOW(sigaction(SIGKILL, nullptr, &action));
 }
 
