@@ -5,6 +5,7 @@
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/interrupt_table.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/shootdown.h"
@@ -65,6 +66,7 @@ void must(Result<void> result, const char* step) {
 
 // The rest of the boot, on a kernel thread that may sleep.
 void bring_up(void*) {
+    if (arch::uses_pcids()) klog::info("PCIDs are used");
     must(start_other_processors(drivers::processor_apic_ids()), "starting the other processors");
     retire_init_text();
     auto options = parse(start_info.command_line);
@@ -106,6 +108,7 @@ void boot_main(uint64_t start_info_address) {
     auto table = make_kernel_table(0);
     if (!table) must(fail(table.error()), "building the kernel's page table");
     arch::processor().kernel_top_table = table->value();
+    arch::initialize_pcids();
     initialize_this_processor();
     drivers::discover_platform({start_info.rsdp, start_info.command_line});
     arch::initialize_clock(early.tsc_khz ? early.tsc_khz : drivers::kvmclock_tsc_khz().value_or(0));

@@ -9,6 +9,7 @@
 #include "arch/x86_64/interrupts.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/page_table.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/top_table.h"
@@ -82,6 +83,7 @@ void processor_main(unsigned number) {
 ISOUNIK_INIT void initialize_this_processor() {
     uint64_t cr4 = arch::read_cr4() | arch::kCr4FsGsBase;
     if (arch::cpuid(7).ecx & 1 << 3) cr4 |= arch::kCr4ProtectionKeys;
+    if (arch::uses_pcids()) cr4 |= arch::kCr4Pcids;  // CR3 names PCID 0 (SDM vol. 3, 4.10.1)
     arch::init_write_cr4(cr4);
     arch::initialize_fpu();
     arch::init_write_cr3(arch::processor().loaded_top_table = arch::processor().kernel_top_table);

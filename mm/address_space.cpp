@@ -24,7 +24,7 @@ struct Processor {
 Processor g_processors[arch::kMaxCpus];
 
 void leave(State& state, unsigned cpu) {
-    state.loaded_on.fetch_and(~(uint64_t{1} << cpu), std::memory_order_release);
+    state.tlb.loaded_on.fetch_and(~(uint64_t{1} << cpu), std::memory_order_release);
     state.tables.forget_spare(cpu);
 }
 
@@ -45,7 +45,7 @@ AddressSpace::AddressSpace(std::unique_ptr<State> state, Model model) : state_(s
 
 AddressSpace::~AddressSpace() {
     deactivate();
-    ASSERT(state_->loaded_on.load() == 0);
+    ASSERT(state_->tlb.loaded_on.load() == 0);
 }
 
 Result<core::Ref<AddressSpace>> AddressSpace::create(Model model) {
@@ -76,8 +76,8 @@ void AddressSpace::activate() {
     Pfn top = state.tables.prepare_top(cpu, wanted, processor.spare);
     // From here on, changes of the tables are flushed on this processor too; earlier ones are in memory before
     // CR3 is loaded (FlushBatch::flush() does the reverse).
-    state.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
-    arch::load_top_table(top.address(), wanted);
+    state.tlb.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
+    arch::load_top_table(top.address(), wanted, state.tlb);
     processor.loaded = &state;
     processor.model = wanted;
     if (before && before != &state) leave(*before, cpu);

@@ -19,14 +19,14 @@ struct AddressSpace::State {
     State() {}  // not defaulted: make() would clear it all first
     ~State();
 
-    // Guards everything below but `loaded_on`. A second space's lock (fork's child) is taken after its parent's.
+    // Guards everything below but `tlb`. A second space's lock (fork's child) is taken after its parent's.
     core::Spinlock lock{core::Rank::kAddressSpace};
     VmaTree vmas;
     DeadVmas dead;              // deleted by SpaceGuard after the lock is released
     Vma* last_found = nullptr;  // what find() found last
     unsigned vma_count = 0;
     PageTables tables;
-    std::atomic<uint64_t> loaded_on{0};  // processors whose CR3 points to a top table of this space
+    arch::TlbState tlb;
 
     UserAddr mmap_top{core::align_down(core::kUserEnd - (uint64_t{128} << 20), kPageSize)};
     // No page between here and mmap_top is free: where the search for a gap starts.

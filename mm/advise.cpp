@@ -43,7 +43,7 @@ Result<void> advise_part(State& state, Vma& vma, UserRange part, int advice) {
             if (vma.locked) return fail(Errno::kInval);
             // Lack of kernel memory is EAGAIN here (madvise(2)).
             if (!state.prepare_zap(part)) return fail(Errno::kAgain);
-            FlushBatch batch(state.loaded_on);
+            FlushBatch batch(state.tlb);
             state.zap(part, batch);
             return {};
         }

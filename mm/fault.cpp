@@ -69,7 +69,7 @@ FaultResult State::fault_in_vma(Vma& vma, UserAddr page, AccessKind kind, Replac
             arch::flush_page_here(page.value());
             return {};
         }
-        FlushBatch batch(loaded_on);
+        FlushBatch batch(tlb);
         auto made = tables.own_leaf(page, batch);
         if (!made) [[unlikely]] return refuse(FaultError::kOutOfMemory);
         own = *made;
@@ -117,9 +117,8 @@ FaultResult State::copy_on_write(Vma& vma, UserAddr page, PageTable& leaf, PageE
     arch::copy_page(to_pointer(*copy), to_pointer(old.frame()));
     PageTables::set(leaf, index, PageEntry(*copy, vma.page_flags() | writable));
     vma.has_own_pages = true;
-    FlushBatch batch(loaded_on);
-    batch.stale(page);
-    batch.release(old.frame());
+    flush(tlb, page);
+    unref_frame(old.frame());
     return {};
 }
 
@@ -179,7 +178,7 @@ FaultResult State::fault_file(Vma& vma, UserAddr page, AccessKind kind, PageTabl
     }
     bool writable = vma.is_shared() && vma.protection.write && frame.state == Frame::State::kFile;
     PageEntry old = leaf.get(slot);
-    FlushBatch batch(loaded_on);
+    FlushBatch batch(tlb);
     if (!old.is_empty()) {  // a shared page becomes writable, or was replaced since it was mapped
         if (old.is_present()) batch.stale(page);
         batch.release(old.frame());

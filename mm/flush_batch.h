@@ -6,18 +6,35 @@
 #include <bit>
 #include <cstdint>
 
-#include "arch/x86_64/tlb.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/top_table.h"
 #include "core/types.h"
 #include "mm/page_tables.h"
 
 namespace mm {
 
+// The general case of flush(), out of line: processors `cpus` have the tables loaded.
+void flush_range(arch::TlbState& tlb, uint64_t start, uint64_t end, uint64_t cpus, uint64_t generation);
+// All that any processor has cached.
+void flush_everything();
+
+// A range's present entries have changed.
+inline void flush(arch::TlbState& tlb, uint64_t start, uint64_t end) {
+    // Orders the changes before the look at who has the tables loaded (AddressSpace::activate() does the reverse).
+    const uint64_t generation = tlb.generation.fetch_add(1, std::memory_order_seq_cst) + 1;
+    const uint64_t cpus = tlb.loaded_on.load(std::memory_order_seq_cst);
+    if (cpus == 0) return;
+    const bool is_simple = cpus == uint64_t{1} << arch::this_cpu() && !arch::uses_pcids();
+    if (is_simple && end - start == kPageSize) [[likely]] arch::flush_page_here(start);
+    else flush_range(tlb, start, end, cpus, generation);
+}
+inline void flush(arch::TlbState& tlb, UserAddr page) { flush(tlb, page.value(), page.value() + kPageSize); }
+
 // Lives on the stack, under the space's lock; the destructor does what is left. If the space is loaded on no
 // processor, frames are released at once and nothing is flushed.
 class FlushBatch {
   public:
-    explicit FlushBatch(const std::atomic<uint64_t>& loaded_on) : loaded_on_(loaded_on) {}
+    explicit FlushBatch(arch::TlbState& tlb) : tlb_(tlb) {}
     FlushBatch(const FlushBatch&) = delete;
     ~FlushBatch() { run(); }
 
@@ -54,21 +71,13 @@ class FlushBatch {
     static constexpr unsigned kCapacity = 64;
 
     void flush() {
-        // Orders the table changes before the look at who has the tables loaded (AddressSpace::activate() does
-        // the reverse).
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        uint64_t cpus = loaded_on_.load(std::memory_order_relaxed);
-        if (for_sharers_) {
-            arch::flush({.cpus = ~uint64_t{0}, .start = 0, .end = 0, .everything = true});
-        } else if (cpus != 0) {
-            if (end_ - start_ == kPageSize && cpus == uint64_t{1} << arch::this_cpu()) arch::flush_page_here(start_);
-            else arch::flush({.cpus = cpus, .start = start_, .end = end_, .everything = false});
-        }
+        if (for_sharers_) [[unlikely]] flush_everything();
+        else mm::flush(tlb_, start_, end_);
         start_ = ~uint64_t{0};
         end_ = 0;
     }
 
-    const std::atomic<uint64_t>& loaded_on_;
+    arch::TlbState& tlb_;
     uint64_t start_ = ~uint64_t{0}, end_ = 0;
     unsigned count_ = 0;
     bool for_sharers_ = false;

@@ -177,7 +177,7 @@ Result<core::Ref<AddressSpace>> AddressSpace::fork() {
         if (vma.dont_fork) to.gap_hint = to.mmap_top;
         else TRY(copy_vma(to, vma));
     }
-    FlushBatch parent_flush(from.loaded_on);
+    FlushBatch parent_flush(from.tlb);
     TRY(TableCopier(from, to, all_inherited, parent_flush).run());
     parent_flush.run();
     child_guard.unlock();

@@ -123,7 +123,7 @@ bool State::map_huge_page(Vma& vma, UserAddr page) {
     }
     auto run = allocate_run();
     if (!run) return false;
-    FlushBatch batch(loaded_on);
+    FlushBatch batch(tlb);
     if (!tables.map_large(base, *run, vma.page_flags() | kWritable, batch)) {
         free_frames(*run, kRunOrder);
         return false;

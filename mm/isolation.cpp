@@ -81,12 +81,12 @@ void AddressSpace::confine(const Reason& reason) {
         SpaceGuard guard(*state_);
         if (model() != Model::kIsolated) return;
         state_->isolation_reason = reason;
-        if (state_->loaded_on != 0) was_confined_.store(true, std::memory_order_relaxed);  // else exec is making it
+        if (state_->tlb.loaded_on != 0) was_confined_.store(true, std::memory_order_relaxed);  // else exec is making it
         model_.store(Model::kConfined, std::memory_order_seq_cst);
         // Every processor that runs a program of this space enters the kernel and finds the new model on its way out.
         // One that is in the kernel and answers while it spins is told to look by exit_work; one that is past that
         // look is interrupted as soon as it runs the program, and answers then.
-        uint64_t cpus = state_->loaded_on.load(std::memory_order_seq_cst) & ~(uint64_t{1} << arch::this_cpu());
+        uint64_t cpus = state_->tlb.loaded_on.load(std::memory_order_seq_cst) & ~(uint64_t{1} << arch::this_cpu());
         if (cpus != 0 && !core::weakened(core::Weakness::kConfineOrder)) {
             arch::flush({.cpus = cpus, .start = 0, .end = 0, .everything = true,
                          .exit_work = arch::kExitWorkModel});
@@ -100,14 +100,15 @@ void AddressSpace::confine(const Reason& reason) {
 // is dropped without the lock.
 void AddressSpace::show_plain_files() {
     // Weakened, the other processors must not be interrupted for this either.
-    const std::atomic<uint64_t> here{uint64_t{1} << arch::this_cpu()};
-    const auto& cpus = core::weakened(core::Weakness::kConfineOrder) ? here : state_->loaded_on;
+    arch::TlbState here;
+    here.loaded_on = uint64_t{1} << arch::this_cpu();
+    arch::TlbState& tlb = core::weakened(core::Weakness::kConfineOrder) ? here : state_->tlb;
     for (;;) {
         core::Ref<Mappable> object;
         SpaceGuard guard(*state_);
         for (Vma& vma : state_->vmas) {
             if (!vma.object || !(object = vma.object->plain_form())) continue;
-            FlushBatch batch(cpus);
+            FlushBatch batch(tlb);
             state_->exchange_object(vma, object, batch);
             break;
         }

@@ -263,7 +263,7 @@ void PageCache::unmap_everywhere(uint64_t first_index, uint64_t end_index, Priva
                 if (first < end) {
                     UserRange range{vma.range.start + ((first - vma.first_index) << core::kPageShift),
                                     vma.range.start + ((end - vma.first_index) << core::kPageShift)};
-                    FlushBatch batch(vma.space->loaded_on);
+                    FlushBatch batch(vma.space->tlb);
                     vma.space->zap_for_file(range, what, batch);
                 }
                 vma.space->lock.unlock();

@@ -68,7 +68,7 @@ Result<void> AddressSpace::protect(UserRange range, Protection protection, Exten
         if (!vma->grows_down) return fail(Errno::kInval);
         range.start = vma->range.start;
     }
-    FlushBatch batch(state.loaded_on);
+    FlushBatch batch(state.tlb);
     return change_vmas(state, range, [&](Vma& found, UserRange part) -> Result<void> {
         const Protection& maximum = found.max_protection;
         if ((protection.read && !maximum.read) || (protection.write && !maximum.write) ||

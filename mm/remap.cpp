@@ -54,7 +54,7 @@ Result<void> move(State& state, const Move& request, UserAddr destination) {
     state.insert(*copy);
     Vma& moved = *copy.release();
     {
-        FlushBatch batch(state.loaded_on);
+        FlushBatch batch(state.tlb);
         if (auto result = state.move_entries(old_range, destination, batch); !result) {
             state.remove(moved);
             state.merge_around(old_range);

@@ -185,7 +185,7 @@ bool State::extend_with(const Vma& fresh) {
 }
 
 void State::trim(Vma& vma, UserRange rest) {
-    FlushBatch batch(loaded_on);
+    FlushBatch batch(tlb);
     UserRange gone = rest.start == vma.range.start ? UserRange{rest.end, vma.range.end}
                                                    : UserRange{vma.range.start, rest.start};
     zap(gone, batch);
@@ -214,7 +214,7 @@ Result<void> State::unmap_locked(UserRange range) {
         merge_around(range);
         return split;
     }
-    FlushBatch batch(loaded_on);
+    FlushBatch batch(tlb);
     zap(range, batch);
     for (vma = find(range.start); vma && vma->range.start < range.end;) {
         Vma* after = next(*vma);

@@ -29,7 +29,7 @@ void empty_entries(PageTable& leaf, UserAddr base, unsigned first, unsigned end,
 }  // namespace
 
 Result<void> State::prepare_zap(UserRange range) {
-    FlushBatch batch(loaded_on);
+    FlushBatch batch(tlb);
     return tables.own_partial_leaves(range, batch);
 }
 

@@ -11,6 +11,8 @@ namespace arch {
 
 namespace {
 
+constexpr uint64_t kPcidMask = 0xfff;  // of CR3
+
 extern "C" const struct {
     void (*write_cr3)(uint64_t value);
     uint64_t (*read_msr)(uint32_t msr);
@@ -40,6 +42,18 @@ class Armed {
 void write_cr3(uint64_t value) {
     Armed armed;
     armed_functions.write_cr3(value);
+}
+
+// INVLPG forgets the armed page under the loaded PCID only. Under the one that is loaded next it may be remembered as not
+// executable; under the one that is left, as executable: no program may run there before that is forgotten too.
+void write_cr3_of_another_pcid(uint64_t value) {
+    const uint64_t left = read_cr3() & kPcidMask;
+    {
+        Armed armed;
+        invalidate_page_of(value & kPcidMask, ARMED_BASE);
+        armed_functions.write_cr3(value);
+    }
+    invalidate_page_of(left, ARMED_BASE);
 }
 
 uint64_t read_msr(uint32_t msr) {

@@ -12,7 +12,10 @@
 
 namespace arch {
 
+// Address of the top-level table and, where CR4.PCIDE is set, the PCID that is loaded now: its translations go.
 void write_cr3(uint64_t value);
+// With any PCID, and bit 63 (pcid.h). For processors that have PCIDs.
+void write_cr3_of_another_pcid(uint64_t value);
 uint64_t read_msr(uint32_t msr);
 void write_msr(uint32_t msr, uint64_t value);
 // LIDT of a 10-byte descriptor.

@@ -5,6 +5,7 @@
 #include "arch/x86_64/armed.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/page_ops.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/pkru.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/top_table.h"
@@ -51,28 +52,37 @@ void wipe_exposed_pages(Processor& self) {
     }
 }
 
-void load(uint64_t table) {
+// `space` null: the kernel's own table.
+[[gnu::noinline]] void load_under_pcid(uint64_t table, Model model, const TlbState* space) {
+    constexpr uint64_t kKeep = uint64_t{1} << 63;  // of CR3: nothing is flushed (SDM vol. 3, 4.10.4.1)
+    Pcids::Choice choice = space ? pcids().load(space->id, model, space->generation.load(std::memory_order_seq_cst))
+                                 : pcids().load_kernel_table();
+    write_cr3_of_another_pcid(table | choice.pcid | (choice.keeps ? kKeep : 0));
+}
+
+void load(uint64_t table, Model model, const TlbState* space) {
     processor().loaded_top_table = table;
-    write_cr3(table);
+    if (uses_pcids()) [[unlikely]] load_under_pcid(table, model, space);
+    else write_cr3(table);
 }
 
 }  // namespace
 
-void load_top_table(PhysAddr table, Model model) {
+void load_top_table(PhysAddr table, Model model, const TlbState& space) {
     Processor& self = processor();
     wipe_exposed_pages(self);
-    if (model == self.model) [[likely]] return load(table.value());
+    if (model == self.model) [[likely]] return load(table.value(), model, &space);
     // The kernel's key must be open before a table is loaded in which keys govern the kernel's pages.
     uint32_t pkru = program_pkru();
     if (model == Model::kIsolated && has_protection_keys()) write_pkru(0);
-    load(table.value());
+    load(table.value(), model, &space);
     self.model = model;
     self.exit_to_program = exit_stubs[static_cast<unsigned>(model)];
     set_program_pkru(pkru);
 }
 
 // Keys do not govern the kernel's pages there, so PKRU stays as it is.
-void load_kernel_table() { load(processor().kernel_top_table); }
+void load_kernel_table() { load(processor().kernel_top_table, Model::kConfined, nullptr); }
 
 }  // namespace arch
 

@@ -18,12 +18,17 @@ inline constexpr uint32_t kMsrApicBase = 0x1b, kMsrEfer = 0xc0000080, kMsrStar =
     kMsrLstar = 0xc0000082, kMsrSfmask = 0xc0000084, kMsrFsBase = 0xc0000100, kMsrGsBase = 0xc0000101,
     kMsrX2ApicBase = 0x800;
 
-inline constexpr uint64_t kCr4FsGsBase = 1 << 16, kCr4ProtectionKeys = 1 << 22;
+inline constexpr uint64_t kCr4FsGsBase = 1 << 16, kCr4Pcids = 1 << 17, kCr4ProtectionKeys = 1 << 22;
 
 inline uint64_t read_cr2() { uint64_t v; asm volatile("mov %%cr2, %0" : "=r"(v)); return v; }
 inline uint64_t read_cr3() { uint64_t v; asm volatile("mov %%cr3, %0" : "=r"(v)); return v; }
 inline uint64_t read_cr4() { uint64_t v; asm volatile("mov %%cr4, %0" : "=r"(v)); return v; }
 inline void invalidate_page(uint64_t address) { asm volatile("invlpg (%0)" : : "r"(address) : "memory"); }
+// The same under a PCID that may not be the loaded one (INVPCID, type 0). For processors that have it.
+inline void invalidate_page_of(uint64_t pcid, uint64_t address) {
+    const uint64_t descriptor[2] = {pcid, address};
+    asm volatile("invpcid %0, %1" : : "m"(descriptor), "r"(uint64_t{0}) : "memory");
+}
 
 inline uint64_t read_tsc() {
     uint32_t low, high;

@@ -10,6 +10,7 @@
 #include "arch/x86_64/armed.h"
 #include "arch/x86_64/interrupts.h"
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/processor.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/shootdown.h"
@@ -28,6 +29,8 @@ struct Mailbox {
 Mailbox mailboxes[kMaxCpus];
 
 void flush_here(const FlushRequest& request) {
+    if (uses_pcids()) pcids().note(request);
+    // Bit 63 of what is read is 0: the load flushes what is cached under the loaded PCID.
     if (request.everything || request.pages() > kMaxSinglePages) return write_cr3(read_cr3());
     for (uint64_t at = request.start; at < request.end; at += core::kPageSize) invalidate_page(at);
 }

@@ -10,13 +10,15 @@ namespace arch {
 struct FlushRequest {
     uint64_t cpus = 0;             // bit n: processor n may hold stale translations (may include this one)
     uint64_t start = 0, end = 0;   // virtual bytes, page-aligned; ignored if `everything`
-    bool everything = false;       // all translations of the loaded table (no global ones exist)
+    bool everything = false;       // all translations of all tables (no global ones exist)
     uint8_t exit_work = 0;         // ORed into exit_work of the thread that each other processor runs
+    // The space whose range it is, and which of its flushes this is (pcid.h). 0: the range lies in the kernel half.
+    uint64_t space = 0, generation = 0;
     constexpr uint64_t pages() const { return (end - start) >> core::kPageShift; }
 };
 
-// Returns when no processor in `cpus` holds a translation of the range, nor a cached upper level of the tables,
-// from before the call. Sends interrupts to the others and waits for their acknowledgement; processors that
+// Returns when no processor in `cpus` uses a translation of the range, nor a cached upper level of the tables,
+// from before the call, nor will by loading a table again. Sends interrupts to the others and waits for their acknowledgement; processors that
 // spin for a lock acknowledge in spin_wait(). May be called with spinlocks held. Longer ranges than some 32
 // pages flush everything.
 void flush(const FlushRequest& request);

@@ -18,8 +18,11 @@ void set_processor_top_entry(unsigned slot, unsigned cpu, Model model, uint64_t 
 // The full-restore exit stub of a model (mpk/). At boot.
 void set_exit_stub(Model model, void (*stub)(void* frame));
 
-// Loads a table of programs of `model`; the running thread's PKRU moves to where that model keeps it (pkru.h).
-void load_top_table(PhysAddr table, Model model);
+struct TlbState;
+
+// Loads a table of programs of `model`, one of `space`, where this processor's bit is set; the running thread's PKRU
+// moves to where that model keeps it (pkru.h).
+void load_top_table(PhysAddr table, Model model, const TlbState& space);
 // The kernel's own table of this processor, used by kernel threads and the idle loop.
 void load_kernel_table();
 

@@ -9,6 +9,7 @@
 #include "arch/x86_64/top_table.h"
 #include "mm/address_space_state.h"
 #include "mm/frames.h"
+#include "tlb_model.h"
 
 namespace {
 std::byte* arena = nullptr;
@@ -16,27 +17,44 @@ unsigned current_cpu = 0;
 std::vector<arch::FlushRequest> flushes;
 core::PhysAddr loaded[arch::kMaxCpus];
 uint64_t kernel_slots[arch::kTableEntries];
+test_support::TlbModel* tlb_model = nullptr;
 }  // namespace
 
 namespace arch {
 
-void flush(const FlushRequest& request) { flushes.push_back(request); }
+bool g_uses_pcids = false;
+
+void flush(const FlushRequest& request) {
+    flushes.push_back(request);
+    if (tlb_model) tlb_model->flush(request);
+}
 void flush_page_here(uint64_t address) {
-    flushes.push_back({uint64_t{1} << current_cpu, address, address + core::kPageSize, false});
+    flushes.push_back({.cpus = uint64_t{1} << current_cpu, .start = address, .end = address + core::kPageSize});
+    if (tlb_model) tlb_model->flush_page(current_cpu, address);
 }
 uint64_t kernel_top_entry(unsigned slot) { return kernel_slots[slot]; }
 uint64_t processor_top_entry(unsigned slot, unsigned cpu, Model model) {
     // Told apart by their frame numbers; tests look at them only as values.
     return PageEntry(core::Pfn(0x10000 + slot * 64 + cpu), PageEntry::kPresent | (model == Model::kIsolated ? PageEntry::kUser : 0)).raw();
 }
-void load_top_table(core::PhysAddr table, Model) { loaded[current_cpu] = table; }
-void load_kernel_table() { loaded[current_cpu] = core::PhysAddr(); }
+void load_top_table(core::PhysAddr table, Model model, const TlbState& space) {
+    loaded[current_cpu] = table;
+    if (tlb_model) tlb_model->load(current_cpu, table.value(), model, space);
+}
+void load_kernel_table() {
+    loaded[current_cpu] = core::PhysAddr();
+    if (tlb_model) tlb_model->load_kernel_table(current_cpu);
+}
 unsigned this_cpu() { return current_cpu; }
 
 }  // namespace arch
 
 namespace test_support {
 
+void use_tlb_model(TlbModel* model) {
+    tlb_model = model;
+    arch::g_uses_pcids = model != nullptr;
+}
 void set_this_cpu(unsigned cpu) { current_cpu = cpu; }
 std::vector<arch::FlushRequest> take_flushes() { return std::exchange(flushes, {}); }
 core::PhysAddr loaded_table(unsigned cpu) { return loaded[cpu]; }
@@ -50,6 +68,7 @@ void reset_memory(uint64_t pages) {
     mm::initialize_frames({&usable, 1}, {});
     mm::forget_processors();
     current_cpu = 0;
+    use_tlb_model(nullptr);
     flushes.clear();
     for (core::PhysAddr& table : loaded) table = core::PhysAddr();
     // Middle tables of the kernel half that boot makes: the direct map (a value only) and the stacks (a table).
