@@ -33,7 +33,7 @@ class Port {
     void (*handler)(Port& port, void* context) = nullptr;
     void* handler_context = nullptr;
 };
-// Null if the host has no such port.
+// Null if the host has no such port. Without a virtio console the serial port stands for some (serial_port.h).
 Port* find_port(std::string_view name);
 
 // A network card. Packets are whole Ethernet frames without FCS.

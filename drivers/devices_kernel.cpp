@@ -10,6 +10,7 @@
 #include "drivers/apic/ioapic.h"
 #include "drivers/entropy_kernel.h"
 #include "drivers/pci/pci.h"
+#include "drivers/serial_port.h"
 #include "drivers/virtio/console.h"
 #include "drivers/virtio/discovery.h"
 #include "drivers/virtio/entropy.h"
@@ -116,7 +117,9 @@ std::span<const uint32_t> processor_apic_ids() {
     return {g_devices.processors.begin(), g_devices.processors.count};
 }
 
-Port* find_port(std::string_view name) { return g_devices.console ? g_devices.console->find(name) : nullptr; }
+Port* find_port(std::string_view name) {
+    return g_devices.console ? g_devices.console->find(name) : serial_port(name);
+}
 NetworkDevice* network_device() { return g_devices.network; }
 
 void hardware_entropy(std::span<std::byte> destination) {

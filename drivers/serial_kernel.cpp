@@ -8,10 +8,15 @@ namespace {
 constexpr uint16_t kBase = 0x3f8;
 constexpr uint16_t kData = kBase, kInterruptEnable = kBase + 1, kFifoControl = kBase + 2, kLineControl = kBase + 3,
                    kModemControl = kBase + 4, kLineStatus = kBase + 5, kScratch = kBase + 7;
-constexpr uint8_t kTransmitterEmpty = 1 << 5;
+constexpr uint8_t kHoldingEmpty = 1 << 5, kTransmitterEmpty = 1 << 6;
 constexpr unsigned kFifoDepth = 16;
 
 constinit bool g_present = false;
+
+// Bounded: a port that never gets ready must not hang the kernel.
+void wait_for(uint8_t status) {
+    for (unsigned i = 0; i < 100'000 && !(in8(kLineStatus) & status); i++) cpu_relax();
+}
 
 }  // namespace
 
@@ -33,14 +38,17 @@ void serial_write(std::string_view text) {
     unsigned room = 0;
     auto put = [&room](char character) {
         if (room == 0) {
-            // Bounded: a port that never gets ready must not hang the kernel.
-            for (unsigned i = 0; i < 100'000 && !(in8(kLineStatus) & kTransmitterEmpty); i++) cpu_relax();
+            wait_for(kHoldingEmpty);
             room = kFifoDepth;
         }
         out8(kData, static_cast<uint8_t>(character));
         room--;
     };
     for (char character : text) put(character);
+}
+
+void serial_drain() {
+    if (g_present) wait_for(kTransmitterEmpty);
 }
 
 }  // namespace drivers

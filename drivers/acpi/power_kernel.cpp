@@ -3,6 +3,7 @@
 #include "drivers/acpi/acpi.h"
 #include "drivers/devices.h"
 #include "drivers/registers.h"
+#include "drivers/serial.h"
 #include "mm/frames.h"
 
 namespace drivers {
@@ -41,6 +42,7 @@ void sleep_by_control_register(const acpi::Fadt& fadt, acpi::SleepTypes s5) {
 }  // namespace
 
 void power_off() {
+    serial_drain();
     const acpi::Platform& platform = acpi::platform();
     if (platform.fadt) {
         const acpi::Fadt& fadt = *platform.fadt;
