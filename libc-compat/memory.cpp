@@ -210,8 +210,10 @@ Result<UserAddr> sys_mremap(Context& context, uint64_t address, uint64_t old_len
 
 Result<void> sys_madvise(Context& context, uint64_t address, uint64_t length, int advice) {
     if (address + length < address) return fail(Errno::kInval);
+    // A thread that ends gives its stack back so, of which it had little in memory (pthread_exit(3)): not worth a look.
     constexpr int kDontNeed = 4;
-    if (advice == kDontNeed) {
+    constexpr uint64_t kStacks = 16 << 20;
+    if (advice == kDontNeed && length > kStacks) {
         process::note_unmapping(context.process(), context.address_space(), length >> core::kPageShift);
     }
     return context.address_space().advise({UserAddr(address), UserAddr(address + length)}, advice);
