@@ -46,6 +46,7 @@ void load_kernel_table() {
     if (tlb_model) tlb_model->load_kernel_table(current_cpu);
 }
 unsigned this_cpu() { return current_cpu; }
+uint32_t apic_id_of(unsigned cpu) { return cpu; }
 
 }  // namespace arch
 
