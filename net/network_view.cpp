@@ -64,7 +64,7 @@ class Lines {
     int family() const { return family_; }
 
     void add(const Line& line) {
-        const size_t start = text_.size();
+        const size_t start = text_.length();
         text_.decimal(number_++, udp_ ? 5 : 4) << ": ";
         add_endpoint(text_, family_, line.local.address, line.local.port);
         add_endpoint(text_ << ' ', family_, line.remote.address, line.remote.port);
@@ -232,7 +232,7 @@ class View final : public fs::proc::NetworkView {
   private:
     static void add_route(Text& text, const netif& interface, uint32_t destination, uint32_t gateway, uint32_t mask) {
         constexpr uint16_t kUp = 1, kGateway = 2;  // RTF_UP, RTF_GATEWAY
-        const size_t start = text.size();
+        const size_t start = text.length();
         capitals(text << interface_name(interface) << '\t', destination, 8) << '\t';
         capitals(text, gateway, 8) << '\t';
         capitals(text, kUp | (gateway ? kGateway : 0), 4) << "\t0\t0\t0\t";

@@ -5,6 +5,7 @@
 #include "fs/path_file.h"
 #include "fs/proc/process_files.h"
 #include "fs/proc/process_view.h"
+#include "sched/thread.h"
 
 namespace fs::proc {
 
@@ -63,7 +64,7 @@ class MemoryFile final : public PathFile {
 }  // namespace
 
 void append_map_line(Text& text, const mm::MapLine& line) {
-    size_t start = text.size();
+    size_t start = text.length();
     text.hex(line.range.start.value(), 8) << '-';
     text.hex(line.range.end.value(), 8) << ' ' << (line.protection.read ? 'r' : '-') << (line.protection.write ? 'w' : '-')
                                         << (line.protection.execute ? 'x' : '-')
@@ -72,7 +73,7 @@ void append_map_line(Text& text, const mm::MapLine& line) {
     text.hex(line.device >> 8 & 0xfff, 2) << ':';
     text.hex((line.device & 0xff) | (line.device >> 12 & 0xfff00), 2) << ' ' << line.inode << ' ';
     if (!line.name.empty()) {
-        while (text.size() - start < kNameColumn && !text.failed() && !text.overflowed()) text << ' ';
+        while (text.length() - start < kNameColumn) text << ' ';
         for (char byte : line.name) {
             if (byte == '\n') text << "\\012";
             else text << byte;
@@ -83,27 +84,28 @@ void append_map_line(Text& text, const mm::MapLine& line) {
 
 namespace {
 
-// Runs `visit_all(space, lines)` with a text that cannot grow, since it runs under the space's lock, and tries with
-// more room until all lines fit.
+// Runs `visit_all(space, lines)` with a text that cannot grow, since it runs under the space's lock. If its lines do not
+// fit, it runs again with the room that they took and a little more, since others map and unmap meanwhile.
 Result<void> list_maps(Text& text, const Subject& subject, void (*visit_all)(mm::AddressSpace& space, Text& lines)) {
     if (!process_view()->may_inspect(subject.tid)) return fail(Errno::kAcces);
     auto space = process_view()->address_space(subject.tid);
     if (!space) return {};
-    for (size_t capacity = 4096;; capacity *= 2) {
+    for (size_t capacity = 4096;;) {
         Text lines(Text::Growth::kFixed);
         TRY(lines.reserve(capacity));
         visit_all(*space, lines);
-        if (lines.overflowed()) continue;
-        text << lines.view();
-        return {};
+        if (!lines.overflowed()) {
+            text << lines.view();
+            return {};
+        }
+        capacity = lines.length() + lines.length() / 8;
+        sched::poll_point();
     }
 }
 
 void append_residency(Text& text, const mm::MapLine& line, const mm::AddressSpace::Residency& residency) {
     auto row = [&](std::string_view label, uint64_t pages) {
-        text << label;
-        for (size_t i = label.size(); i < 16; i++) text << ' ';
-        text.decimal(pages * (core::kPageSize / 1024), 8) << " kB\n";
+        (text << label).decimal(pages * (core::kPageSize / 1024), 24 - static_cast<unsigned>(label.size())) << " kB\n";
     };
     uint64_t resident = residency.file_pages + residency.anonymous_pages;
     uint64_t shared = residency.anonymous_pages - residency.unshared_pages;

@@ -1,22 +1,39 @@
 #include "fs/proc/text.h"
 
+#include <cstring>
+#include <new>
+
 namespace fs::proc {
 
-void Text::append(std::string_view text) {
-    if (failed_ || overflowed_) return;
-    size_t size = bytes_.size(), wanted = size + text.size();
-    if (growth_ == Growth::kFixed && wanted > capacity_) {
+Result<void> Text::reserve(size_t capacity) {
+    if (capacity <= capacity_) return {};
+    std::unique_ptr<char[]> grown(new (std::nothrow) char[capacity]);
+    if (!grown) return fail(Errno::kNoMem);
+    if (size_ > 0) std::memcpy(grown.get(), bytes_.get(), size_);
+    bytes_ = std::move(grown);
+    capacity_ = capacity;
+    return {};
+}
+
+// False, and the text has failed or overflowed for good: there is no room for `count` more bytes.
+bool Text::make_room(size_t count) {
+    if (failed_ || overflowed_) return false;
+    size_t wanted = size_ + count;
+    if (wanted <= capacity_) return true;
+    if (growth_ == Growth::kFixed) {
         overflowed_ = true;
-        return;
+        return false;
     }
-    if (wanted > capacity_) {
-        size_t grown = capacity_ < 512 ? 1024 : capacity_ * 2;
-        if (!reserve(grown < wanted ? wanted : grown)) {
-            failed_ = true;
-            return;
-        }
-    }
-    for (char byte : text) (void)bytes_.push_back(byte);  // within the capacity
+    size_t grown = capacity_ < 512 ? 1024 : capacity_ * 2;
+    failed_ = !reserve(grown < wanted ? wanted : grown);
+    return !failed_;
+}
+
+void Text::append(std::string_view text) {
+    length_ += text.size();
+    if (text.empty() || !make_room(text.size())) return;
+    std::memcpy(bytes_.get() + size_, text.data(), text.size());
+    size_ += text.size();
 }
 
 Text& Text::right(std::string_view text, unsigned width) {
@@ -25,8 +42,15 @@ Text& Text::right(std::string_view text, unsigned width) {
 }
 
 Text& Text::decimal(uint64_t value, unsigned width) {
-    char digits[24];
-    return right(klog::format(digits, sizeof digits, "{}", value), width);
+    char buffer[32];
+    unsigned count = 0;
+    do {
+        buffer[sizeof buffer - ++count] = static_cast<char>('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    while (count < width && count < sizeof buffer) buffer[sizeof buffer - ++count] = ' ';
+    for (unsigned left = width > count ? width - count : 0; left > 0; left--) *this << ' ';
+    return *this << std::string_view(buffer + sizeof buffer - count, count);
 }
 
 Text& Text::hex(uint64_t value, unsigned digits, Letters letters) {
@@ -42,7 +66,7 @@ Text& Text::hex(uint64_t value, unsigned digits, Letters letters) {
 
 Text& Text::pad_line(size_t line_start, size_t column) {
     do *this << ' ';
-    while (bytes_.size() - line_start < column && !failed_ && !overflowed_);
+    while (length_ - line_start < column);
     return *this;
 }
 

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "core/log.h"
-#include "core/vector.h"
+#include "core/result.h"
 
 namespace fs::proc {
 
@@ -15,11 +16,7 @@ class Text {
     // A text of fixed capacity never allocates: for use under locks. What does not fit sets overflowed().
     enum class Growth : bool { kFixed, kGrows };
     explicit Text(Growth growth = Growth::kGrows) : growth_(growth) {}
-    Result<void> reserve(size_t capacity) {
-        TRY(bytes_.reserve(capacity));
-        capacity_ = capacity;
-        return {};
-    }
+    Result<void> reserve(size_t capacity);
 
     Text& operator<<(std::string_view text) { append(text); return *this; }
     Text& operator<<(char byte) { append({&byte, 1}); return *this; }
@@ -36,21 +33,25 @@ class Text {
     // printf's %0*lx and %0*lX.
     enum class Letters : bool { kSmall, kCapital };
     Text& hex(uint64_t value, unsigned digits = 1, Letters letters = Letters::kSmall);
-    // Spaces until the line that began at `line_start` is `column` bytes long, at least one.
+    // Spaces until the line that began at length() `line_start` is `column` bytes long, at least one.
     Text& pad_line(size_t line_start, size_t column);
 
-    std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
-    size_t size() const { return bytes_.size(); }
+    std::string_view view() const { return {bytes_.get(), size_}; }
+    size_t size() const { return size_; }
+    // What size() would be if all had fit.
+    size_t length() const { return length_; }
     bool failed() const { return failed_; }
     bool overflowed() const { return overflowed_; }
-    void clear() { bytes_.clear(); failed_ = overflowed_ = false; }
+    void clear() { size_ = length_ = 0; failed_ = overflowed_ = false; }
 
   private:
     void append(std::string_view text);
 
-    core::Vector<char> bytes_;
+    bool make_room(size_t count);
+
+    std::unique_ptr<char[]> bytes_;
     Growth growth_;
-    size_t capacity_ = 0;
+    size_t size_ = 0, capacity_ = 0, length_ = 0;
     bool failed_ = false, overflowed_ = false;
 };
 

@@ -25,6 +25,26 @@ TEST(ProcText, FixedTextStops) {
     EXPECT_EQ(text.size(), 8u);
 }
 
+// So that the next try has room at once.
+TEST(ProcText, FixedTextCountsWhatDidNotFit) {
+    Text whole, part(Text::Growth::kFixed);
+    ASSERT_TRUE(part.reserve(100));
+    auto write = [](Text& text) {
+        for (int i = 0; i < 10; i++) {
+            append_map_line(text, {{UserAddr(0x7f0000000000), UserAddr(0x7f0000001000)}, {true, true, false},
+                                   mm::Sharing::kShared, 0, 0, 0, "/a/name"});
+            size_t line = text.length();
+            (text << "x").pad_line(line, 12).decimal(123, 40) << '\n';
+        }
+    };
+    write(whole);
+    write(part);
+    EXPECT_EQ(whole.length(), whole.size());
+    EXPECT_TRUE(part.overflowed());
+    EXPECT_EQ(part.length(), whole.size());
+    EXPECT_LE(part.size(), 100u);
+}
+
 TEST(ProcText, ProcessorLists) {
     auto list = [](uint64_t mask) {
         Text text;
