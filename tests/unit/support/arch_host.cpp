@@ -1,6 +1,4 @@
-// User copies and processors on a host: "user memory" is the test's own. Addresses below 64 KiB and above the user half
-// are bad.
-#include "arch/x86_64/interrupts.h"
+// User copies on a host: "user memory" is the test's own. Addresses below 64 KiB and above the user half are bad.
 #include "arch/x86_64/pkru.h"
 #include "arch/x86_64/user_copy.h"
 
@@ -22,7 +20,6 @@ bool has_protection_keys() { return true; }
 uint32_t program_pkru() { return pkru; }
 void set_program_pkru(uint32_t value) { pkru = value; }
 void note_program_keys() {}
-uint32_t apic_id_of(unsigned cpu) { return cpu; }
 
 Result<void> copy_in(void* destination, UserAddr source, size_t size) {
     if (!good(source, size)) return fail(Errno::kFault);
