@@ -75,7 +75,7 @@ void AddressSpace::activate() {
     }
     Pfn top = state.tables.prepare_top(cpu, wanted, processor.spare);
     // From here on, changes of the tables are flushed on this processor too; earlier ones are in memory before
-    // CR3 is loaded (FlushBatch::flush() does the reverse).
+    // CR3 is loaded (flush() in mm/flush_batch.h does the reverse).
     state.tlb.loaded_on.fetch_or(uint64_t{1} << cpu, std::memory_order_seq_cst);
     arch::load_top_table(top.address(), wanted, state.tlb);
     processor.loaded = &state;
